@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"google.golang.org/grpc"
+
+	"swath/coordinator"
+	"swath/coordinator/dispatch"
+	pb "swath/proto/swath/v1"
+	"swath/proto/wire"
+	"swath/sweeps"
+)
+
+// workerService serves workers.
+type workerService struct {
+	pb.UnimplementedWorkerServiceServer
+	c   *coordinator.Coordinator
+	log *slog.Logger
+}
+
+type sessionStream = grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]
+
+// Session runs a worker's session: this goroutine receives, another sends.
+func (s *workerService) Session(stream sessionStream) error {
+	first, err := receive(stream)
+	if err != nil {
+		return err
+	}
+	hello, ok := first.(wire.Hello)
+	if !ok {
+		return fmt.Errorf("%w: a session begins with Hello, not with %T", sweeps.ErrInvalid, first)
+	}
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	sess, err := s.c.Connect(ctx, hello.Worker, hello.Attempts)
+	if err != nil {
+		return err
+	}
+	defer sess.Close()
+	err = stream.Send(wire.CoordinatorMessageToProto(wire.Welcome{Heartbeat: sess.Heartbeat(), Lease: sess.Lease()}))
+	if err != nil {
+		return err
+	}
+	received := make(chan error, 1)
+	go func() { received <- s.receiveAll(ctx, stream, sess) }()
+	sent := make(chan error, 1)
+	go func() { sent <- s.sendAll(ctx, stream, sess) }()
+	// Either end ends the session. Returning from the handler cancels the stream, which
+	// frees the other goroutine; both are waited for where that does not need the return.
+	select {
+	case err = <-received:
+		cancel(err)
+		<-sent
+	case err = <-sent:
+		cancel(err)
+	}
+	return err
+}
+
+func (s *workerService) sendAll(ctx context.Context, stream sessionStream, sess *coordinator.Session) error {
+	specs := map[sweeps.SweepID]*coordinator.SweepStatus{}
+	for {
+		queue, err := sess.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range queue {
+			msg, err := s.message(m, specs)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(wire.CoordinatorMessageToProto(msg)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// message turns what the coordinator wants sent into what is sent. A start carries the
+// sweep's file; specs remembers the files of this session.
+func (s *workerService) message(m any, specs map[sweeps.SweepID]*coordinator.SweepStatus) (wire.CoordinatorMessage, error) {
+	switch m := m.(type) {
+	case dispatch.Start:
+		st := specs[m.Ref.Sweep]
+		if st == nil {
+			var err error
+			if st, err = s.c.Sweep(string(m.Ref.Sweep)); err != nil {
+				return nil, err
+			}
+			specs[m.Ref.Sweep] = st
+		}
+		return wire.Start{
+			Ref: m.Ref, TrialID: m.ID, Params: m.Params,
+			SweepName: st.Name, Source: st.Source, File: st.File, WorkDir: st.WorkDir,
+		}, nil
+	case dispatch.Stop:
+		return wire.Stop{Ref: m.Ref}, nil
+	case dispatch.Forget:
+		return wire.Forget{Ref: m.Ref}, nil
+	case coordinator.PointsAck:
+		return wire.PointsAck{Ref: m.Ref, Next: m.Next}, nil
+	case coordinator.LogAck:
+		return wire.LogAck{Ref: m.Ref, Stream: m.Stream, Next: m.Next}, nil
+	}
+	return nil, fmt.Errorf("no message for %T", m)
+}
+
+func (s *workerService) receiveAll(ctx context.Context, stream sessionStream, sess *coordinator.Session) error {
+	for {
+		m, err := receive(stream)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		sess.Alive()
+		switch m := m.(type) {
+		case wire.Hello:
+			err = fmt.Errorf("%w: Hello in the middle of a session", sweeps.ErrInvalid)
+		case wire.Started:
+			sess.Started(m.Ref)
+		case wire.Points:
+			err = sess.Points(ctx, m.Ref, m.First, m.Points)
+		case wire.LogChunk:
+			err = sess.Log(m.Ref, m.Stream, m.Offset, m.Data)
+		case wire.Exited:
+			err = sess.Exited(m.Ref, m.Outcome)
+		case wire.Drain:
+			sess.Drain()
+		case wire.Heartbeat:
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func receive(stream sessionStream) (wire.WorkerMessage, error) {
+	p, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return wire.WorkerMessageFromProto(p)
+}

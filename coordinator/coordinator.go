@@ -1,0 +1,295 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"swath/coordinator/dispatch"
+	"swath/sweeps"
+)
+
+// Config is what a coordinator needs to be told.
+type Config struct {
+	Dispatch dispatch.Config
+	// Heartbeat is how often a worker that has nothing to say gives a sign of life; a
+	// fraction of the lease.
+	Heartbeat time.Duration
+	Log       *slog.Logger
+	// Now is the clock; time.Now unless a test says otherwise.
+	Now func() time.Time
+}
+
+// Coordinator dispatches sweeps and answers questions about them. Its methods are safe
+// for concurrent use.
+type Coordinator struct {
+	cfg     Config
+	store   Store
+	metrics MetricStore
+	logs    LogStore
+	specs   specCache
+	fence   fence
+	watch   watchers
+	links   links
+	ingest  ingest
+	reruns  sync.Mutex
+
+	requests chan request
+	running  chan struct{} // closed when Run begins
+	done     chan struct{} // closed when Run has returned
+	once     sync.Once
+}
+
+// request is one thing for the loop to do: an event, or a question about its memory.
+type request struct {
+	event dispatch.Event
+	ask   func(*dispatch.State)
+	reply chan error // nil if nobody waits; buffered otherwise
+}
+
+// maxBatch bounds the events of one commit, and with them the time that the first of
+// them waits for it.
+const maxBatch = 4096
+
+// New returns a coordinator over the stores. It answers queries at once, and takes sweeps
+// and workers while Run runs.
+func New(store Store, metrics MetricStore, logs LogStore, cfg Config) *Coordinator {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = cfg.Dispatch.Lease / 5
+	}
+	c := &Coordinator{
+		cfg: cfg, store: store, metrics: metrics, logs: logs,
+		requests: make(chan request, maxBatch),
+		running:  make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	c.ingest.requests = make(chan pointsRequest, 256)
+	return c
+}
+
+// Run loads the state and works until ctx is done. It returns nil then, and an error if
+// the store cannot be read. It may be called once.
+func (c *Coordinator) Run(ctx context.Context) error {
+	state, err := c.load()
+	if err != nil {
+		return err
+	}
+	close(c.running)
+	var wg sync.WaitGroup
+	wg.Go(func() { c.ingestLoop(ctx) })
+	defer func() {
+		c.once.Do(func() { close(c.done) })
+		c.links.closeAll("the coordinator is shutting down")
+		wg.Wait()
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	batch := make([]request, 0, maxBatch)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+			batch = append(batch[:0], request{event: dispatch.Tick{}})
+		case r := <-c.requests:
+			batch = append(batch[:0], r)
+		}
+		batch = c.gather(batch)
+		if next := c.turn(state, batch); next != nil {
+			state = next
+		} else {
+			// The commit failed. Wait a little, then begin again from the store.
+			if state, err = c.reload(ctx); err != nil {
+				return nil
+			}
+		}
+		timer.Reset(c.sleep(state))
+	}
+}
+
+// gather adds the requests that wait already.
+func (c *Coordinator) gather(batch []request) []request {
+	for len(batch) < maxBatch {
+		select {
+		case r := <-c.requests:
+			batch = append(batch, r)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// turn is one turn of the loop. It returns the state to go on with, nil if the commit
+// failed.
+func (c *Coordinator) turn(state *dispatch.State, batch []request) *dispatch.State {
+	now := c.cfg.Now()
+	answers := make([]error, len(batch))
+	for i, r := range batch {
+		if r.event != nil {
+			answers[i] = state.Step(now, r.event)
+		}
+	}
+	state.Assign(now)
+	changes, effects := state.TakeChanges(), state.TakeEffects()
+	var failed error
+	if !changes.Empty() {
+		failed = c.store.Commit(changes)
+	}
+	if failed != nil {
+		c.cfg.Log.Error("commit failed: nothing of this batch is acknowledged", "err", failed)
+		for i := range answers {
+			if batch[i].event != nil {
+				answers[i] = failed
+			}
+		}
+	} else {
+		c.fence.update(changes.Trials)
+		c.links.deliver(effects)
+	}
+	for i, r := range batch {
+		if r.ask != nil && failed == nil {
+			r.ask(state)
+		}
+		if r.reply != nil {
+			r.reply <- answers[i]
+		}
+	}
+	if failed != nil {
+		return nil
+	}
+	c.watch.publish(changes)
+	return state
+}
+
+func (c *Coordinator) sleep(state *dispatch.State) time.Duration {
+	const idle = 10 * time.Second
+	if state.Again() {
+		return 0
+	}
+	wake := state.NextWake()
+	if wake.IsZero() {
+		return idle
+	}
+	return min(max(wake.Sub(c.cfg.Now()), time.Millisecond), idle)
+}
+
+// reload loads the state again after a failed commit, as often as it takes. The workers
+// are disconnected: what they said since the last commit is forgotten, and they say it
+// again.
+func (c *Coordinator) reload(ctx context.Context) (*dispatch.State, error) {
+	c.links.closeAll("the coordinator could not write to its disk")
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+		state, err := c.load()
+		if err == nil {
+			return state, nil
+		}
+		c.cfg.Log.Error("loading the state again failed", "err", err)
+	}
+}
+
+// load builds the dispatcher's state from the store.
+func (c *Coordinator) load() (*dispatch.State, error) {
+	list, err := c.store.Sweeps()
+	if err != nil {
+		return nil, fmt.Errorf("load the sweeps: %w", err)
+	}
+	now := c.cfg.Now()
+	state := dispatch.New(c.cfg.Dispatch)
+	c.fence.reset()
+	for _, sw := range list {
+		state.Name(sw.ID, sw.Name)
+		if sw.State.Terminal() {
+			continue
+		}
+		l, err := c.specs.get(sw)
+		if err != nil {
+			// A file that an earlier version accepted. Its trials keep their rows; the
+			// sweep rests until a version that reads it runs.
+			c.cfg.Log.Error("sweep file no longer parses: the sweep rests", "sweep", sw.Name, "err", err)
+			continue
+		}
+		var live []*sweeps.Trial
+		if err := c.store.Live(sw.ID, func(t *sweeps.Trial) bool { live = append(live, t); return true }); err != nil {
+			return nil, fmt.Errorf("load the trials of sweep %q: %w", sw.Name, err)
+		}
+		c.fence.update(live)
+		state.Restore(now, dispatch.Submit{Sweep: sw, Plan: l.plan, Policy: l.policy()}, live)
+	}
+	return state, nil
+}
+
+// do posts an event and waits until its consequences are durable.
+func (c *Coordinator) do(ctx context.Context, ev dispatch.Event) error {
+	return c.request(ctx, request{event: ev, reply: make(chan error, 1)})
+}
+
+// post posts an event and does not wait.
+func (c *Coordinator) post(ev dispatch.Event) {
+	select {
+	case c.requests <- request{event: ev}:
+	case <-c.done:
+	}
+}
+
+// ask runs fn in the loop.
+func (c *Coordinator) ask(ctx context.Context, fn func(*dispatch.State)) error {
+	return c.request(ctx, request{ask: fn, reply: make(chan error, 1)})
+}
+
+var errNotRunning = fmt.Errorf("%w: no coordinator runs on this home: start one with `swath coordinator`", sweeps.ErrUnavailable)
+
+func (c *Coordinator) request(ctx context.Context, r request) error {
+	select {
+	case <-c.running:
+	default:
+		return errNotRunning
+	}
+	select {
+	case c.requests <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return fmt.Errorf("%w: the coordinator is shutting down", sweeps.ErrUnavailable)
+	}
+	select {
+	case err := <-r.reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return fmt.Errorf("%w: the coordinator is shutting down", sweeps.ErrUnavailable)
+	}
+}
+
+// Running reports whether the loop runs: whether sweeps and workers are taken.
+func (c *Coordinator) Running() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+	}
+	select {
+	case <-c.running:
+		return true
+	default:
+		return false
+	}
+}
+
+// isNotFound reports whether err says that a thing does not exist.
+func isNotFound(err error) bool { return errors.Is(err, sweeps.ErrNotFound) }

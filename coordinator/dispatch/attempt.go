@@ -1,0 +1,100 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"swath/sweeps"
+)
+
+func (s *State) onStarted(now time.Time, e Started) {
+	sw, t := s.live(e.Worker, e.Ref)
+	if t == nil {
+		s.send(Forget(e))
+		return
+	}
+	if t.Started.IsZero() {
+		t.Started = now
+		s.touch(sw)
+		s.dirtyTrials[t.TrialKey] = t
+	}
+}
+
+func (s *State) onExited(now time.Time, e Exited) {
+	sw, t := s.live(e.Worker, e.Ref)
+	if t != nil {
+		s.end(now, sw, t, e.Outcome, e.Metrics)
+	}
+	// A repeated or fenced report is acknowledged like the first one, so that the
+	// worker stops telling.
+	s.send(Forget{e.Worker, e.Ref})
+}
+
+// end records the end of a trial's live attempt and decides what becomes of the trial.
+func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcome, metrics map[string]sweeps.Summary) {
+	s.release(sw, t)
+	t.Outcome, t.Ended, t.Metrics = out, now, metrics
+	if out.Class == sweeps.ClassLost {
+		t.Losses++
+	} else {
+		t.Losses = 0
+	}
+	if !out.OK() && out.Class.Charged() {
+		t.Charged++
+	}
+	to := s.verdict(sw, t)
+	s.move(sw, t, to)
+	if to == sweeps.TrialPending {
+		t.NotBefore = time.Time{}
+		if out.Class.Charged() {
+			t.NotBefore = now.Add(s.cfg.backoff(t.Charged))
+		}
+		sw.waiting.push(t)
+	}
+	s.settle(now, sw)
+}
+
+// verdict is the state that a trial moves to after the attempt that just ended.
+func (s *State) verdict(sw *sweep, t *sweeps.Trial) sweeps.TrialState {
+	c := t.Outcome.Class
+	switch {
+	case c == sweeps.ClassOK:
+		return sweeps.TrialFinished
+	case sw.State == sweeps.SweepCancelling, c == sweeps.ClassCancelled:
+		return sweeps.TrialCancelled
+	case !c.Retryable():
+		return sweeps.TrialFailed
+	case t.Losses >= s.cfg.MaxLosses:
+		t.Outcome.Message = fmt.Sprintf("lost with its worker %d times in a row, last with %s", t.Losses, t.WorkerName)
+		return sweeps.TrialFailed
+	case t.Charged > sw.policy.Retries:
+		return sweeps.TrialFailed
+	default:
+		return sweeps.TrialPending
+	}
+}
+
+// begin hands a trial to a worker: a new attempt.
+func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
+	t.Attempt++
+	t.Worker, t.WorkerName = w.ID, w.Name
+	t.Assigned, t.Started, t.Ended = now, time.Time{}, time.Time{}
+	s.move(sw, t, sweeps.TrialRunning)
+	s.hold(sw, w, t)
+	s.sendStart(t)
+}
+
+func (s *State) sendStart(t *sweeps.Trial) {
+	s.send(Start{
+		Worker: t.Worker,
+		Ref:    sweeps.AttemptRef{TrialKey: t.TrialKey, Attempt: t.Attempt},
+		ID:     t.ID, Params: t.Params,
+	})
+}
+
+func isExcluded(err error) bool { return errors.Is(err, sweeps.ErrExcluded) }
+
+func sortedIndices(m map[int64]*sweeps.Trial) []int64 { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,82 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+
+	"swath/sweeps"
+)
+
+// Check verifies the invariants of the package's doc and returns every one that is
+// broken.
+func (s *State) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	held := map[sweeps.TrialKey]sweeps.WorkerID{}
+	for id, w := range s.workers {
+		var used sweeps.Resources
+		for key, t := range w.running {
+			if other, twice := held[key]; twice {
+				bad("I1: %s runs on %s and on %s", key, other, id)
+			}
+			held[key] = id
+			sw := s.sweeps[key.Sweep]
+			if sw == nil || sw.running[key.Index] != t {
+				bad("I1: worker %s holds %s, which its sweep does not know", id, key)
+				continue
+			}
+			used = used.Add(sw.policy.Needs)
+		}
+		if w.connected && w.Slots > 0 && len(w.running) > w.Slots {
+			bad("I2: worker %s runs %d trials in %d slots", id, len(w.running), w.Slots)
+		}
+		if d := used.Sub(w.used); !(sweeps.Resources{CPUs: 1e-6, GPUs: 1e-6}).Fits(d) {
+			bad("I2: worker %s accounts for %v but uses %v", id, w.used, used)
+		}
+	}
+	for id, sw := range s.sweeps {
+		s.checkSweep(id, sw, held, bad)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKey]sweeps.WorkerID, bad func(string, ...any)) {
+	for i, t := range sw.running {
+		if t.State != sweeps.TrialRunning || t.Attempt < 1 || t.Worker == "" {
+			bad("I4: %s is in the running set in state %s, attempt %d, worker %q", t.TrialKey, t.State, t.Attempt, t.Worker)
+		}
+		if held[t.TrialKey] != t.Worker || t.Index != i {
+			bad("I1: %s says it runs on %q, but %q holds it", t.TrialKey, t.Worker, held[t.TrialKey])
+		}
+	}
+	for _, t := range sw.waiting.h {
+		if t.State != sweeps.TrialPending {
+			bad("I4: %s waits in state %s", t.TrialKey, t.State)
+		}
+		if w, ok := held[t.TrialKey]; ok {
+			bad("I4: %s waits, but %s holds it", t.TrialKey, w)
+		}
+		if t.Charged > sw.policy.Retries {
+			bad("I6: %s waits after %d charged failures of %d retries", t.TrialKey, t.Charged, sw.policy.Retries)
+		}
+	}
+	if n := int64(len(sw.running)); n != sw.Counts.Running {
+		bad("I5: sweep %s counts %d running trials, there are %d", id, sw.Counts.Running, n)
+	}
+	if n := int64(sw.waiting.len()); n != sw.Counts.Retrying {
+		bad("I5: sweep %s counts %d retrying trials, there are %d", id, sw.Counts.Retrying, n)
+	}
+	if got := sw.Counts.Ended() + sw.Counts.Running + sw.Counts.Retrying; got != sw.Dispatched {
+		bad("I5: sweep %s dispatched %d trials, its counts add up to %d", id, sw.Dispatched, got)
+	}
+	if sw.Dispatched+sw.Excluded != sw.Next {
+		bad("I5: sweep %s dispatched %d and excluded %d of %d indices", id, sw.Dispatched, sw.Excluded, sw.Next)
+	}
+	if c := sw.policy.RunCap; c > 0 && sw.Dispatched > c {
+		bad("I5: sweep %s dispatched %d trials over its cap of %d", id, sw.Dispatched, c)
+	}
+	if sw.State.Terminal() {
+		bad("I7: sweep %s is %s and still in memory", id, sw.State)
+	}
+}

@@ -1,0 +1,178 @@
+package dispatch
+
+import (
+	"time"
+
+	"swath/sweeps"
+)
+
+// Event is something that happened and that the dispatcher answers. Each has its
+// function on_… in the file of its subject.
+type Event interface{ event() }
+
+// Plan computes a sweep's trials; *sweeps.Plan is one.
+type Plan interface {
+	// Size is the number of indices, math.MaxInt64 if there is no end.
+	Size() int64
+	// At computes the trial at an index in [0, Size). An error that wraps
+	// sweeps.ErrExcluded says that there is none at this index; any other makes the
+	// trial fail without being run.
+	At(i int64) (sweeps.Planned, error)
+}
+
+// Policy is what of a sweep's spec governs dispatch.
+type Policy struct {
+	RunCap  int64 // trials to hand out in all; 0 for no bound
+	Retries int   // further attempts after charged failures
+	Needs   sweeps.Resources
+}
+
+// Submit brings a new sweep. A sweep whose id is known already is the same request
+// repeated and changes nothing; one whose name is taken is refused with ErrConflict.
+type Submit struct {
+	Sweep  *sweeps.Sweep // ownership passes to the dispatcher
+	Plan   Plan
+	Policy Policy
+}
+
+// Cancel ends a sweep: no more trials are handed out, the running ones are stopped.
+// Cancelling a sweep that has ended changes nothing.
+type Cancel struct{ Sweep sweeps.SweepID }
+
+// Rerun makes ended trials pending again, with a fresh retry budget. The trials are
+// the store's rows; those that may not move to pending are left alone. Sweep, Plan and
+// Policy serve a sweep that has ended and is no longer in memory.
+type Rerun struct {
+	Submit
+	Trials []*sweeps.Trial // ownership passes to the dispatcher
+}
+
+// Hello is a worker presenting itself, for the first time or again: its whole state.
+type Hello struct {
+	Worker  sweeps.Worker
+	Session uint64 // numbers the connection; grows
+	// Attempts are all that the worker holds: running, and ended but not yet
+	// acknowledged.
+	Attempts []sweeps.AttemptRef
+}
+
+// Alive is any sign of life from a worker; it renews the lease.
+type Alive struct {
+	Worker  sweeps.WorkerID
+	Session uint64
+}
+
+// Gone is the end of a worker's connection. Silence is not death: its attempts stay
+// its own until the lease expires.
+type Gone struct {
+	Worker  sweeps.WorkerID
+	Session uint64
+}
+
+// Drain tells that a worker takes no more trials (it is shutting down in order).
+type Drain struct {
+	Worker  sweeps.WorkerID
+	Session uint64
+}
+
+// Started is a worker's report that the attempt's process runs.
+type Started struct {
+	Worker sweeps.WorkerID
+	Ref    sweeps.AttemptRef
+}
+
+// Exited is a worker's report that an attempt has ended. All its points have been
+// recorded before, and Metrics summarises them.
+type Exited struct {
+	Worker  sweeps.WorkerID
+	Ref     sweeps.AttemptRef
+	Outcome sweeps.Outcome
+	Metrics map[string]sweeps.Summary
+}
+
+// Tick is the passing of time: leases expire, back-offs end.
+type Tick struct{}
+
+func (Submit) event()  {}
+func (Cancel) event()  {}
+func (Rerun) event()   {}
+func (Hello) event()   {}
+func (Alive) event()   {}
+func (Gone) event()    {}
+func (Drain) event()   {}
+func (Started) event() {}
+func (Exited) event()  {}
+func (Tick) event()    {}
+
+// Effect is a message to a worker, to be sent after the changes are persisted.
+type Effect interface{ effect() }
+
+// Start tells a worker to run an attempt. It may be repeated to the same worker after
+// a reconnection, and is then the same attempt.
+type Start struct {
+	Worker sweeps.WorkerID
+	Ref    sweeps.AttemptRef
+	ID     sweeps.TrialID
+	Params sweeps.Params
+}
+
+// Stop tells a worker to terminate an attempt and report its end.
+type Stop struct {
+	Worker sweeps.WorkerID
+	Ref    sweeps.AttemptRef
+}
+
+// Forget tells a worker that an attempt is no concern of anybody's any more: its end is
+// recorded, or it was superseded. The worker kills what still runs of it and drops
+// what it keeps; it does not report.
+type Forget struct {
+	Worker sweeps.WorkerID
+	Ref    sweeps.AttemptRef
+}
+
+// Disconnect tells to close a worker's connection: its lease has expired, or another
+// process took over its identity.
+type Disconnect struct {
+	Worker  sweeps.WorkerID
+	Session uint64
+	Reason  string
+}
+
+func (Start) effect()      {}
+func (Stop) effect()       {}
+func (Forget) effect()     {}
+func (Disconnect) effect() {}
+
+// Changes are the records to persist: the state after the batch.
+type Changes struct {
+	Sweeps []*sweeps.Sweep
+	Trials []*sweeps.Trial
+}
+
+// Empty reports whether there is nothing to persist.
+func (c Changes) Empty() bool { return len(c.Sweeps) == 0 && len(c.Trials) == 0 }
+
+// Config are the dispatcher's constants.
+type Config struct {
+	// Lease is how long a silent worker keeps its attempts.
+	Lease time.Duration
+	// Backoff is the wait before the first retry of a failed trial; it doubles with
+	// each failure up to BackoffMax.
+	Backoff, BackoffMax time.Duration
+	// MaxLosses is how many attempts in a row a trial may lose with their workers
+	// before it is taken for the cause.
+	MaxLosses int
+	// ScanLimit bounds how many excluded indices one step may skip.
+	ScanLimit int
+}
+
+// DefaultConfig returns the constants that a coordinator uses unless told otherwise.
+func DefaultConfig() Config {
+	return Config{
+		Lease:      30 * time.Second,
+		Backoff:    time.Second,
+		BackoffMax: 5 * time.Minute,
+		MaxLosses:  5,
+		ScanLimit:  20000,
+	}
+}

@@ -1,0 +1,254 @@
+package dispatch
+
+import (
+	"slices"
+	"time"
+
+	"swath/sweeps"
+)
+
+// State is everything that dispatch depends on. It has one owner, the coordinator's
+// loop; nothing in it is safe for concurrent use.
+type State struct {
+	cfg     Config
+	sweeps  map[sweeps.SweepID]*sweep // those that have not ended
+	order   []*sweep                  // the same, first submitted first
+	names   map[string]sweeps.SweepID // of all sweeps, ended ones too
+	known   map[sweeps.SweepID]bool   // all sweeps ever submitted
+	workers map[sweeps.WorkerID]*worker
+
+	dirtySweeps map[sweeps.SweepID]*sweeps.Sweep
+	dirtyTrials map[sweeps.TrialKey]*sweeps.Trial
+	effects     []Effect
+	again       bool // the last step stopped at ScanLimit
+}
+
+// sweep is a sweep that has not ended.
+type sweep struct {
+	*sweeps.Sweep
+	plan   Plan
+	policy Policy
+	// head is the trial at the cursor once it is known not to be excluded.
+	head    *sweeps.Planned
+	waiting retryQueue // pending trials that had an attempt before
+	running map[int64]*sweeps.Trial
+}
+
+// worker is a worker that holds, or may be given, trials.
+type worker struct {
+	sweeps.Worker
+	session   uint64
+	connected bool
+	draining  bool
+	lease     time.Time // the end of it
+	running   map[sweeps.TrialKey]*sweeps.Trial
+	used      sweeps.Resources
+}
+
+func (w *worker) hasRoom(needs sweeps.Resources) bool {
+	return w.connected && !w.draining && len(w.running) < w.Slots && w.Total.Sub(w.used).Fits(needs)
+}
+
+// New returns the state of a coordinator without any sweep.
+func New(cfg Config) *State {
+	return &State{
+		cfg:         cfg,
+		sweeps:      map[sweeps.SweepID]*sweep{},
+		names:       map[string]sweeps.SweepID{},
+		known:       map[sweeps.SweepID]bool{},
+		workers:     map[sweeps.WorkerID]*worker{},
+		dirtySweeps: map[sweeps.SweepID]*sweeps.Sweep{},
+		dirtyTrials: map[sweeps.TrialKey]*sweeps.Trial{},
+	}
+}
+
+// Name tells the state of a sweep that has ended: its name is taken.
+func (s *State) Name(id sweeps.SweepID, name string) {
+	s.names[name] = id
+	s.known[id] = true
+}
+
+// Restore puts back a sweep that had not ended when the store was last written, with
+// its rows that are pending or running. The workers of running ones get a fresh lease:
+// they have had nobody to report to.
+func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
+	sw := s.adopt(sub)
+	for _, t := range trials {
+		switch t.State {
+		case sweeps.TrialRunning:
+			w := s.workers[t.Worker]
+			if w == nil {
+				w = &worker{
+					Worker:  sweeps.Worker{ID: t.Worker, Name: t.WorkerName},
+					lease:   now.Add(2 * s.cfg.Lease),
+					running: map[sweeps.TrialKey]*sweeps.Trial{},
+				}
+				s.workers[t.Worker] = w
+			}
+			s.hold(sw, w, t)
+		case sweeps.TrialPending:
+			sw.waiting.push(t)
+		}
+	}
+	s.settle(now, sw)
+}
+
+// adopt takes a sweep into memory.
+func (s *State) adopt(sub Submit) *sweep {
+	sw := &sweep{Sweep: sub.Sweep, plan: sub.Plan, policy: sub.Policy, running: map[int64]*sweeps.Trial{}}
+	s.sweeps[sw.ID] = sw
+	s.order = append(s.order, sw)
+	slices.SortStableFunc(s.order, func(a, b *sweep) int { return a.Created.Compare(b.Created) })
+	s.names[sw.Name] = sw.ID
+	s.known[sw.ID] = true
+	return sw
+}
+
+// drop lets an ended sweep go.
+func (s *State) drop(sw *sweep) {
+	delete(s.sweeps, sw.ID)
+	s.order = slices.DeleteFunc(s.order, func(x *sweep) bool { return x == sw })
+}
+
+// hold puts a trial's attempt on a worker; release takes it off.
+func (s *State) hold(sw *sweep, w *worker, t *sweeps.Trial) {
+	sw.running[t.Index] = t
+	w.running[t.TrialKey] = t
+	w.used = w.used.Add(sw.policy.Needs)
+}
+
+func (s *State) release(sw *sweep, t *sweeps.Trial) {
+	delete(sw.running, t.Index)
+	w := s.workers[t.Worker]
+	delete(w.running, t.TrialKey)
+	w.used = w.used.Sub(sw.policy.Needs)
+	if len(w.running) == 0 {
+		w.used = sweeps.Resources{} // sums of fractions leave no dust
+	}
+}
+
+// live returns the running trial of ref if ref is its current attempt and on this
+// worker, and nil for a report that is fenced.
+func (s *State) live(id sweeps.WorkerID, ref sweeps.AttemptRef) (*sweep, *sweeps.Trial) {
+	sw := s.sweeps[ref.Sweep]
+	if sw == nil {
+		return nil, nil
+	}
+	t := sw.running[ref.Index]
+	if t == nil || t.Attempt != ref.Attempt || t.Worker != id {
+		return nil, nil
+	}
+	return sw, t
+}
+
+// Live reports whether ref is the current attempt of its trial and runs on this worker:
+// whether what the worker says of it may be believed.
+func (s *State) Live(id sweeps.WorkerID, ref sweeps.AttemptRef) bool {
+	_, t := s.live(id, ref)
+	return t != nil
+}
+
+// move changes a trial's state, in the trial and in its sweep's counts.
+func (s *State) move(sw *sweep, t *sweeps.Trial, to sweeps.TrialState) {
+	sw.Counts.Move(t.State, to)
+	t.State = to
+	s.touch(sw)
+	s.dirtyTrials[t.TrialKey] = t
+}
+
+func (s *State) touch(sw *sweep) { s.dirtySweeps[sw.ID] = sw.Sweep }
+
+func (s *State) send(e Effect) { s.effects = append(s.effects, e) }
+
+// TakeChanges returns what is to be persisted since the last call. The records are the
+// dispatcher's own: they must be written before the next Step.
+func (s *State) TakeChanges() Changes {
+	var c Changes
+	for _, sw := range s.dirtySweeps {
+		c.Sweeps = append(c.Sweeps, sw)
+	}
+	for _, t := range s.dirtyTrials {
+		c.Trials = append(c.Trials, t)
+	}
+	slices.SortFunc(c.Sweeps, func(a, b *sweeps.Sweep) int { return compare(a.ID, b.ID) })
+	slices.SortFunc(c.Trials, func(a, b *sweeps.Trial) int { return compareKeys(a.TrialKey, b.TrialKey) })
+	clear(s.dirtySweeps)
+	clear(s.dirtyTrials)
+	return c
+}
+
+// TakeEffects returns the messages to send once the changes are persisted, in order.
+func (s *State) TakeEffects() []Effect {
+	e := s.effects
+	s.effects = nil
+	return e
+}
+
+// Again reports whether something stopped early, at the limit on skipped indices,
+// since the last Tick: another one goes on.
+func (s *State) Again() bool { return s.again }
+
+// NextWake returns the next instant at which a Tick has something to do, or zero.
+func (s *State) NextWake() time.Time {
+	var wake time.Time
+	sooner := func(t time.Time) {
+		if wake.IsZero() || t.Before(wake) {
+			wake = t
+		}
+	}
+	for _, w := range s.workers {
+		sooner(w.lease)
+	}
+	for _, sw := range s.order {
+		if t := sw.waiting.peek(); t != nil && !t.NotBefore.IsZero() {
+			sooner(t.NotBefore)
+		}
+	}
+	return wake
+}
+
+// WorkerStatus is what a query shows of a worker.
+type WorkerStatus struct {
+	sweeps.Worker
+	Connected, Draining bool
+	Running             int
+	Lease               time.Time
+}
+
+// Workers lists the workers, by name.
+func (s *State) Workers() []WorkerStatus {
+	list := make([]WorkerStatus, 0, len(s.workers))
+	for _, w := range s.workers {
+		list = append(list, WorkerStatus{w.Worker, w.connected, w.draining, len(w.running), w.lease})
+	}
+	slices.SortFunc(list, func(a, b WorkerStatus) int {
+		if c := compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return compare(a.ID, b.ID)
+	})
+	return list
+}
+
+func compare[T ~string](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func compareKeys(a, b sweeps.TrialKey) int {
+	if c := compare(a.Sweep, b.Sweep); c != 0 {
+		return c
+	}
+	switch {
+	case a.Index < b.Index:
+		return -1
+	case a.Index > b.Index:
+		return 1
+	}
+	return 0
+}

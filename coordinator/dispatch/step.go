@@ -1,0 +1,198 @@
+package dispatch
+
+import (
+	"fmt"
+	"time"
+
+	"swath/sweeps"
+)
+
+// Step applies one event. Assign hands out what it made ready. The error is the answer to whoever caused the event (a
+// refused submit, say), not a failure of the dispatcher, and an event that is refused
+// changes nothing.
+func (s *State) Step(now time.Time, ev Event) error {
+	var err error
+	switch e := ev.(type) {
+	case Submit:
+		err = s.onSubmit(now, e)
+	case Cancel:
+		err = s.onCancel(now, e)
+	case Rerun:
+		err = s.onRerun(now, e)
+	case Hello:
+		s.onHello(now, e)
+	case Alive:
+		s.onAlive(now, e)
+	case Gone:
+		s.onGone(e)
+	case Drain:
+		s.onDrain(e)
+	case Started:
+		s.onStarted(now, e)
+	case Exited:
+		s.onExited(now, e)
+	case Tick:
+		s.again = false
+		s.onTick(now)
+	}
+	return err
+}
+
+func (s *State) onSubmit(now time.Time, e Submit) error {
+	if s.known[e.Sweep.ID] {
+		return nil
+	}
+	if _, taken := s.names[e.Sweep.Name]; taken {
+		return fmt.Errorf("%w: a sweep named %q is there already: choose another name with --name", sweeps.ErrConflict, e.Sweep.Name)
+	}
+	e.Sweep.State = sweeps.SweepRunning
+	e.Sweep.Created = now
+	sw := s.adopt(e)
+	s.touch(sw)
+	s.settle(now, sw)
+	return nil
+}
+
+func (s *State) onCancel(now time.Time, e Cancel) error {
+	sw := s.sweeps[e.Sweep]
+	if sw == nil {
+		if s.known[e.Sweep] {
+			return nil
+		}
+		return fmt.Errorf("%w: no sweep %q", sweeps.ErrNotFound, e.Sweep)
+	}
+	if sw.State == sweeps.SweepCancelling {
+		return nil
+	}
+	for sw.waiting.len() > 0 {
+		t := sw.waiting.pop()
+		s.move(sw, t, sweeps.TrialCancelled)
+		t.Ended = now
+	}
+	sw.State = sweeps.SweepCancelling
+	s.touch(sw)
+	for _, i := range sortedIndices(sw.running) {
+		t := sw.running[i]
+		s.send(Stop{t.Worker, sweeps.AttemptRef{TrialKey: t.TrialKey, Attempt: t.Attempt}})
+	}
+	s.settle(now, sw)
+	return nil
+}
+
+func (s *State) onRerun(now time.Time, e Rerun) error {
+	id := e.Submit.Sweep.ID
+	sw := s.sweeps[id]
+	state := e.Submit.Sweep.State
+	if sw != nil {
+		state = sw.State
+	}
+	if state == sweeps.SweepCancelled || state == sweeps.SweepCancelling {
+		return fmt.Errorf("%w: sweep %q was cancelled: submit its file again with --name", sweeps.ErrConflict, e.Submit.Sweep.Name)
+	}
+	if sw == nil && !state.Terminal() {
+		return fmt.Errorf("%w: sweep %q ended while its failed trials were looked up: try again", sweeps.ErrConflict, e.Submit.Sweep.Name)
+	}
+	for _, t := range e.Trials {
+		if !t.State.Terminal() || !t.State.CanMove(sweeps.TrialPending) {
+			continue
+		}
+		if sw == nil {
+			sw = s.adopt(e.Submit)
+			sw.State = sweeps.SweepRunning
+			sw.Ended = time.Time{}
+		}
+		if sw.has(t.Index) {
+			continue // it was rerun since the rows were read
+		}
+		s.move(sw, t, sweeps.TrialPending)
+		t.Charged, t.Losses, t.NotBefore = 0, 0, time.Time{}
+		sw.waiting.push(t)
+	}
+	return nil
+}
+
+// has reports whether the trial is in memory, running or waiting.
+func (sw *sweep) has(i int64) bool {
+	if sw.running[i] != nil {
+		return true
+	}
+	for _, t := range sw.waiting.h {
+		if t.Index == i {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *State) onTick(now time.Time) {
+	s.expire(now)
+	for i := 0; i < len(s.order); {
+		sw := s.order[i]
+		s.settle(now, sw)
+		if i < len(s.order) && s.order[i] == sw {
+			i++
+		}
+	}
+}
+
+// advance moves the sweep's cursor to the next index that has a trial, and remembers
+// that trial. It reports whether there is one. Indices that a constraint excludes are
+// skipped, at most ScanLimit a step; trials that cannot be computed fail on the spot.
+func (s *State) advance(now time.Time, sw *sweep) bool {
+	if sw.State != sweeps.SweepRunning {
+		return false
+	}
+	for n := 0; sw.head == nil; n++ {
+		if sw.Next >= sw.plan.Size() || (sw.policy.RunCap > 0 && sw.Dispatched >= sw.policy.RunCap) {
+			return false
+		}
+		if n >= s.cfg.ScanLimit {
+			s.again = true
+			return false
+		}
+		p, err := sw.plan.At(sw.Next)
+		switch {
+		case err == nil:
+			sw.head = &p
+		case isExcluded(err):
+			sw.Next++
+			sw.Excluded++
+			s.touch(sw)
+		default:
+			t := &sweeps.Trial{
+				TrialKey: sweeps.TrialKey{Sweep: sw.ID, Index: sw.Next},
+				ID:       p.ID, Params: p.Params, Ended: now,
+				Outcome: sweeps.Outcome{Class: sweeps.ClassSpec, ExitCode: -1, Message: err.Error()},
+			}
+			sw.Next++
+			sw.Dispatched++
+			s.move(sw, t, sweeps.TrialFailed)
+		}
+	}
+	return true
+}
+
+// settle ends the sweep if nothing of it is left to do.
+func (s *State) settle(now time.Time, sw *sweep) {
+	if len(sw.running) > 0 || sw.waiting.len() > 0 {
+		return
+	}
+	if s.advance(now, sw) || s.unfinishedScan(sw) {
+		return
+	}
+	if sw.State == sweeps.SweepCancelling {
+		sw.State = sweeps.SweepCancelled
+	} else {
+		sw.State = sweeps.SweepFinished
+	}
+	sw.Ended = now
+	s.touch(sw)
+	s.drop(sw)
+}
+
+// unfinishedScan reports whether the cursor stopped at the scan limit, so that nothing
+// can be said about what is left.
+func (s *State) unfinishedScan(sw *sweep) bool {
+	return sw.State == sweeps.SweepRunning && sw.Next < sw.plan.Size() &&
+		(sw.policy.RunCap <= 0 || sw.Dispatched < sw.policy.RunCap)
+}

@@ -1,0 +1,109 @@
+package dispatch
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"swath/sweeps"
+)
+
+// onHello reconciles what the worker holds with what it should hold. Afterwards both
+// agree: what the worker runs and should not is forgotten, what it should run and never
+// received is sent again, and what it had started and has lost goes elsewhere.
+func (s *State) onHello(now time.Time, e Hello) {
+	w := s.workers[e.Worker.ID]
+	if w == nil {
+		w = &worker{running: map[sweeps.TrialKey]*sweeps.Trial{}}
+		s.workers[e.Worker.ID] = w
+	} else if w.connected && w.session != e.Session {
+		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})
+	}
+	w.Worker, w.session, w.connected, w.draining = e.Worker, e.Session, true, false
+	w.lease = now.Add(s.cfg.Lease)
+
+	held := make(map[sweeps.AttemptRef]bool, len(e.Attempts))
+	for _, ref := range e.Attempts {
+		held[ref] = true
+		if !s.Live(w.ID, ref) {
+			s.send(Forget{w.ID, ref})
+		}
+	}
+	for _, key := range sortedKeys(w.running) {
+		t := w.running[key]
+		sw := s.sweeps[key.Sweep]
+		ref := sweeps.AttemptRef{TrialKey: key, Attempt: t.Attempt}
+		switch {
+		case held[ref] && sw.State == sweeps.SweepCancelling:
+			s.send(Stop{w.ID, ref})
+		case held[ref]:
+			if t.Started.IsZero() {
+				// Its report of the start was lost on the way.
+				t.Started = now
+				s.dirtyTrials[key] = t
+			}
+		case t.Started.IsZero() && sw.State == sweeps.SweepRunning:
+			// The worker keeps every attempt that it received, so this one never
+			// arrived: the same attempt is sent again.
+			s.sendStart(t)
+		default:
+			s.end(now, sw, t, sweeps.Outcome{
+				Class: sweeps.ClassLost, ExitCode: -1,
+				Message: "worker " + w.Name + " came back without it",
+			}, nil)
+		}
+	}
+}
+
+func (s *State) onAlive(now time.Time, e Alive) {
+	if w := s.current(e.Worker, e.Session); w != nil {
+		w.lease = now.Add(s.cfg.Lease)
+	}
+}
+
+func (s *State) onGone(e Gone) {
+	if w := s.current(e.Worker, e.Session); w != nil {
+		w.connected = false
+		if len(w.running) == 0 {
+			delete(s.workers, w.ID)
+		}
+	}
+}
+
+func (s *State) onDrain(e Drain) {
+	if w := s.current(e.Worker, e.Session); w != nil {
+		w.draining = true
+	}
+}
+
+// current returns the worker if the session is its latest.
+func (s *State) current(id sweeps.WorkerID, session uint64) *worker {
+	if w := s.workers[id]; w != nil && w.session == session {
+		return w
+	}
+	return nil
+}
+
+// expire takes the attempts of workers whose lease has ended away from them.
+func (s *State) expire(now time.Time) {
+	for _, id := range slices.Sorted(maps.Keys(s.workers)) {
+		w := s.workers[id]
+		if w.lease.After(now) {
+			continue
+		}
+		for _, key := range sortedKeys(w.running) {
+			s.end(now, s.sweeps[key.Sweep], w.running[key], sweeps.Outcome{
+				Class: sweeps.ClassLost, ExitCode: -1,
+				Message: "worker " + w.Name + " was silent for longer than its lease",
+			}, nil)
+		}
+		if w.connected {
+			s.send(Disconnect{w.ID, w.session, "the lease expired: no heartbeat arrived in time"})
+		}
+		delete(s.workers, id)
+	}
+}
+
+func sortedKeys(m map[sweeps.TrialKey]*sweeps.Trial) []sweeps.TrialKey {
+	return slices.SortedFunc(maps.Keys(m), compareKeys)
+}

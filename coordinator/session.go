@@ -1,0 +1,238 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"swath/coordinator/dispatch"
+	"swath/sweeps"
+)
+
+// Session is a worker's connection, as the coordinator sees it. The transport calls its
+// methods with what the worker says and sends what Next returns.
+type Session struct {
+	c      *Coordinator
+	worker sweeps.WorkerID
+	number uint64
+	out    outbox
+	last   time.Time // of the last sign of life that was passed on; the receiver's own
+}
+
+// links are the sessions that are open.
+type links struct {
+	mu   sync.Mutex
+	next uint64
+	open map[sweeps.WorkerID]*Session
+}
+
+// Connect begins a worker's session: the worker's whole state in, the differences to what
+// should be in the session's outbox.
+func (c *Coordinator) Connect(ctx context.Context, w sweeps.Worker, attempts []sweeps.AttemptRef) (*Session, error) {
+	if w.ID == "" || w.Slots < 1 {
+		return nil, fmt.Errorf("%w: a worker needs an id and at least one slot, this one says id %q and %d slots", sweeps.ErrInvalid, w.ID, w.Slots)
+	}
+	c.links.mu.Lock()
+	if c.links.open == nil {
+		c.links.open = map[sweeps.WorkerID]*Session{}
+		// Numbers grow over restarts too, so that no event of an old session can be
+		// taken for one of a new.
+		c.links.next = uint64(c.cfg.Now().UnixNano())
+	}
+	c.links.next++
+	s := &Session{c: c, worker: w.ID, number: c.links.next, last: c.cfg.Now()}
+	s.out.wake = make(chan struct{}, 1)
+	old := c.links.open[w.ID]
+	c.links.open[w.ID] = s
+	c.links.mu.Unlock()
+	if old != nil {
+		old.out.close("another connection presented itself as this worker")
+	}
+	if err := c.do(ctx, dispatch.Hello{Worker: w, Session: s.number, Attempts: attempts}); err != nil {
+		s.drop()
+		return nil, err
+	}
+	c.cfg.Log.Info("worker connected", "worker", w.Name, "id", w.ID, "slots", w.Slots, "attempts", len(attempts))
+	return s, nil
+}
+
+// Close tells that the connection has ended.
+func (s *Session) Close() {
+	if s.drop() {
+		s.c.cfg.Log.Info("worker disconnected", "id", s.worker)
+	}
+	s.c.post(dispatch.Gone{Worker: s.worker, Session: s.number})
+}
+
+func (s *Session) drop() bool {
+	s.out.close("the connection ended")
+	s.c.links.mu.Lock()
+	defer s.c.links.mu.Unlock()
+	if s.c.links.open[s.worker] != s {
+		return false
+	}
+	delete(s.c.links.open, s.worker)
+	return true
+}
+
+// Heartbeat and Lease are what the worker is welcomed with.
+func (s *Session) Heartbeat() time.Duration { return s.c.cfg.Heartbeat }
+
+// Lease is how long the worker may be silent.
+func (s *Session) Lease() time.Duration { return s.c.cfg.Dispatch.Lease }
+
+// Next waits for something to send: effects for this worker, acknowledgements. An error
+// says that the session is over, and why.
+func (s *Session) Next(ctx context.Context) ([]any, error) { return s.out.take(ctx) }
+
+// Alive is any sign of life.
+func (s *Session) Alive() {
+	now := s.c.cfg.Now()
+	if now.Sub(s.last) < s.c.cfg.Heartbeat/2 {
+		return // the loop need not hear of every message
+	}
+	s.last = now
+	s.c.post(dispatch.Alive{Worker: s.worker, Session: s.number})
+}
+
+// Drain says that the worker takes no more trials.
+func (s *Session) Drain() { s.c.post(dispatch.Drain{Worker: s.worker, Session: s.number}) }
+
+// Started reports that an attempt's process runs.
+func (s *Session) Started(ref sweeps.AttemptRef) {
+	s.c.post(dispatch.Started{Worker: s.worker, Ref: ref})
+}
+
+// Exited reports the end of an attempt, all of whose points were acknowledged.
+func (s *Session) Exited(ref sweeps.AttemptRef, out sweeps.Outcome) error {
+	metrics, err := s.c.metrics.Summaries(ref)
+	if err != nil {
+		return fmt.Errorf("summarise the metrics of %s: %w", ref, err)
+	}
+	s.c.post(dispatch.Exited{Worker: s.worker, Ref: ref, Outcome: out, Metrics: metrics})
+	return nil
+}
+
+// Log stores output and acknowledges it.
+func (s *Session) Log(ref sweeps.AttemptRef, stream string, offset int64, data []byte) error {
+	if !s.c.fence.passes(s.worker, ref) {
+		s.out.put(dispatch.Forget{Worker: s.worker, Ref: ref})
+		return nil
+	}
+	next, err := s.c.logs.Append(ref, stream, offset, data)
+	if err != nil {
+		return err
+	}
+	s.out.put(LogAck{ref, stream, next})
+	return nil
+}
+
+// LogAck and PointsAck are the acknowledgements in a session's outbox, beside the effects
+// of package dispatch.
+type (
+	// LogAck says that all bytes of the stream below Next are stored.
+	LogAck struct {
+		Ref    sweeps.AttemptRef
+		Stream string
+		Next   int64
+	}
+	// PointsAck says that all points below Next are recorded.
+	PointsAck struct {
+		Ref  sweeps.AttemptRef
+		Next int64
+	}
+)
+
+// deliver puts effects into the outboxes of the workers that are connected. Those of
+// others are dropped: a worker that comes back is told what it should hold.
+func (l *links) deliver(effects []dispatch.Effect) {
+	if len(effects) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range effects {
+		switch e := e.(type) {
+		case dispatch.Start:
+			l.put(e.Worker, e)
+		case dispatch.Stop:
+			l.put(e.Worker, e)
+		case dispatch.Forget:
+			l.put(e.Worker, e)
+		case dispatch.Disconnect:
+			if s := l.open[e.Worker]; s != nil && s.number == e.Session {
+				s.out.close(e.Reason)
+			}
+		}
+	}
+}
+
+func (l *links) put(id sweeps.WorkerID, m any) {
+	if s := l.open[id]; s != nil {
+		s.out.put(m)
+	}
+}
+
+func (l *links) closeAll(reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.open {
+		s.out.close(reason)
+	}
+}
+
+// outbox is a queue without bound between the loop, which must never wait for a slow
+// connection, and the connection's sender. What is in it is bounded by the worker's
+// slots and its unacknowledged reports.
+type outbox struct {
+	mu     sync.Mutex
+	queue  []any
+	reason string // why it was closed; empty while open
+	wake   chan struct{}
+}
+
+func (o *outbox) put(m any) {
+	o.mu.Lock()
+	if o.reason == "" {
+		o.queue = append(o.queue, m)
+	}
+	o.mu.Unlock()
+	o.signal()
+}
+
+func (o *outbox) close(reason string) {
+	o.mu.Lock()
+	if o.reason == "" {
+		o.reason = reason
+	}
+	o.mu.Unlock()
+	o.signal()
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outbox) take(ctx context.Context) ([]any, error) {
+	for {
+		o.mu.Lock()
+		queue, reason := o.queue, o.reason
+		o.queue = nil
+		o.mu.Unlock()
+		switch {
+		case len(queue) > 0:
+			return queue, nil
+		case reason != "":
+			return nil, fmt.Errorf("%w: %s", sweeps.ErrUnavailable, reason)
+		}
+		select {
+		case <-o.wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package coordinator
+
+import (
+	"fmt"
+	"sync"
+
+	"swath/coordinator/dispatch"
+	"swath/sweeps"
+)
+
+// loaded is a sweep's file, parsed.
+type loaded struct {
+	spec  *sweeps.Spec
+	plan  *sweeps.Plan
+	total int64 // trials in all; -1 if not known
+}
+
+func parse(source []byte, file string) (*loaded, error) {
+	spec, err := sweeps.Parse(source, file)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := spec.Plan()
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{spec: spec, plan: plan, total: -1}
+	if n := plan.Count(); n.Bounded && n.Exact {
+		l.total = n.Trials
+	}
+	return l, nil
+}
+
+func (l *loaded) policy() dispatch.Policy {
+	return dispatch.Policy{RunCap: l.plan.RunCap(), Retries: l.spec.Retries, Needs: l.spec.Resources}
+}
+
+// specCache keeps the parsed files of sweeps, by id.
+type specCache struct {
+	mu sync.Mutex
+	m  map[sweeps.SweepID]*loaded
+}
+
+// maxSpecs bounds the cache; parsing again costs well under a millisecond.
+const maxSpecs = 256
+
+func (c *specCache) get(sw *sweeps.Sweep) (*loaded, error) {
+	c.mu.Lock()
+	l := c.m[sw.ID]
+	c.mu.Unlock()
+	if l != nil {
+		return l, nil
+	}
+	l, err := parse(sw.Source, sw.File)
+	if err != nil {
+		return nil, fmt.Errorf("sweep %q: %w", sw.Name, err)
+	}
+	c.put(sw.ID, l)
+	return l, nil
+}
+
+func (c *specCache) put(id sweeps.SweepID, l *loaded) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || len(c.m) >= maxSpecs {
+		c.m = map[sweeps.SweepID]*loaded{}
+	}
+	c.m[id] = l
+}

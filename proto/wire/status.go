@@ -1,0 +1,48 @@
+package wire
+
+import "swath/sweeps"
+
+// WorkerStatus is a worker as the coordinator sees it.
+type WorkerStatus struct {
+	sweeps.Worker
+	Connected, Draining bool
+	Running             int
+}
+
+// SweepStatus is a sweep as of now.
+type SweepStatus struct {
+	*sweeps.Sweep
+	Total   int64           // trials it will have; -1 if not known
+	Running []*sweeps.Trial // with summaries as far as they have come
+}
+
+// Progress is one message of a watch: the sweep as of now and what happened since the
+// message before.
+type Progress struct {
+	SweepStatus
+	Ended   []*sweeps.Trial // those that ended since, once each
+	Workers int             // connected
+	Slots   int             // of them
+}
+
+// Submission is what a user submits.
+type Submission struct {
+	ID      sweeps.SweepID // drawn by the submitter; a repetition is recognised by it
+	Source  []byte
+	File    string
+	Name    string // overrides the file's if not empty
+	WorkDir string
+}
+
+// SeriesPiece is a run of points of one trial.
+type SeriesPiece struct {
+	Trial  sweeps.TrialID
+	Index  int64
+	Points []sweeps.Point
+}
+
+// LogPiece is a piece of a trial's output.
+type LogPiece struct {
+	Stream string // Stdout or Stderr
+	Data   []byte
+}

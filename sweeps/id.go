@@ -1,0 +1,43 @@
+package sweeps
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// SweepID identifies a sweep for ever; the submitting client draws it, so that a
+// repeated submit of the same request is recognised. Names may be reused, ids not.
+type SweepID string
+
+// TrialID is the content hash of a trial: of its trainer and its parameters (and,
+// for the random method, of the draw's number, since a random sweep may draw the
+// same point twice and mean it). Sixteen hexadecimal digits.
+type TrialID string
+
+// WorkerID identifies a worker across restarts of its process: it is kept in the
+// worker's home.
+type WorkerID string
+
+// TrialKey names a trial's place: the sweep and the trial's index in it. It is the
+// key of the dispatcher and of the store.
+type TrialKey struct {
+	Sweep SweepID
+	Index int64
+}
+
+// String prints the key as SWEEP/INDEX.
+func (k TrialKey) String() string {
+	return string(k.Sweep) + "/" + strconv.FormatInt(k.Index, 10)
+}
+
+// AttemptRef names one attempt of a trial. Attempt is the fencing token: it is
+// counted from 1 and only grows.
+type AttemptRef struct {
+	TrialKey
+	Attempt int
+}
+
+// String prints the reference as SWEEP/INDEX#ATTEMPT.
+func (r AttemptRef) String() string {
+	return fmt.Sprintf("%s#%d", r.TrialKey, r.Attempt)
+}

@@ -1,0 +1,33 @@
+package sweeps
+
+import "time"
+
+// Sweep is the record of a submitted sweep.
+type Sweep struct {
+	ID   SweepID
+	Name string // unique among the sweeps of a coordinator
+	// Source is the sweep file as submitted, byte for byte; the spec and with it
+	// every trial is computed from it. File is its name, for messages.
+	Source []byte
+	File   string
+	// WorkDir is the directory that the submitter's program is relative to.
+	WorkDir string
+	State   SweepState
+	Created time.Time // set by the coordinator at submit
+	Ended   time.Time // set when the state becomes terminal; zero before
+	// Next is the cursor: the lowest index of the plan that was never considered.
+	Next int64
+	// Dispatched counts the trials handed out for the first time, and so bounds
+	// them by the run cap.
+	Dispatched int64
+	// Excluded counts the indices before the cursor that a constraint excludes.
+	Excluded int64
+	Counts   Counts
+}
+
+// Clone returns a copy that shares nothing mutable with s (Source is never changed
+// by anybody and is shared).
+func (s *Sweep) Clone() *Sweep {
+	c := *s
+	return &c
+}

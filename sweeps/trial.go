@@ -1,0 +1,76 @@
+package sweeps
+
+import "time"
+
+// Trial is the record of a trial that was started at least once. (One that was not
+// is implied by its sweep's cursor and needs no record.)
+type Trial struct {
+	TrialKey
+	ID     TrialID // computed from the spec when the trial is first dispatched
+	Params Params  // likewise; kept so that results can be read without expansion
+	State  TrialState
+	// Attempt is the number of the latest attempt, live or ended.
+	Attempt int
+	// Charged counts the ended attempts that count against the sweep's retries.
+	Charged int
+	// Losses counts the attempts in a row that ended by no fault of the trial
+	// itself (ClassLost); a trial that takes every machine down is stopped by it.
+	Losses int
+	// NotBefore is, for a pending trial, the earliest time of its next attempt.
+	NotBefore time.Time
+	// Worker and WorkerName tell where the latest attempt runs or ran.
+	Worker     WorkerID
+	WorkerName string
+	// Assigned is when the latest attempt was handed to its worker, Started when the
+	// worker reported that its process runs (zero until then), Ended when its end
+	// was recorded (zero until then).
+	Assigned, Started, Ended time.Time
+	// Outcome is how the latest ended attempt ended; zero before the first end.
+	Outcome Outcome
+	// Metrics summarises the series of the attempt that Outcome tells of.
+	Metrics map[string]Summary
+}
+
+// Duration is how long the latest attempt ran: until now, for one that still runs.
+func (t *Trial) Duration(now time.Time) time.Duration {
+	switch {
+	case t.Started.IsZero():
+		return 0
+	case t.Ended.IsZero():
+		return now.Sub(t.Started)
+	default:
+		return t.Ended.Sub(t.Started)
+	}
+}
+
+// Counts tells how many of a sweep's trials are in which state.
+type Counts struct {
+	Running, Finished, Failed, Cancelled int64
+	// Retrying is how many pending trials have had an attempt before.
+	Retrying int64
+}
+
+// Ended is the number of trials that have ended.
+func (c Counts) Ended() int64 { return c.Finished + c.Failed + c.Cancelled }
+
+// Move counts one trial that goes from one state to another. The empty state stands
+// for a trial that had no record yet.
+func (c *Counts) Move(from, to TrialState) {
+	c.add(from, -1)
+	c.add(to, 1)
+}
+
+func (c *Counts) add(s TrialState, n int64) {
+	switch s {
+	case TrialPending:
+		c.Retrying += n
+	case TrialRunning:
+		c.Running += n
+	case TrialFinished:
+		c.Finished += n
+	case TrialFailed:
+		c.Failed += n
+	case TrialCancelled:
+		c.Cancelled += n
+	}
+}

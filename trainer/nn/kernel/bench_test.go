@@ -1,0 +1,115 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
+)
+
+// gemmShapes are the products of a Vision Transformer's layer (training.md's model, batch 100): forward, the
+// gradient of the activations, the gradient of the weights; and those of one attention head.
+var gemmShapes = []gemmCase{
+	{m: 6500, n: 1024, k: 240, alpha: 1},
+	{m: 6500, n: 240, k: 1024, alpha: 1},
+	{m: 6500, n: 240, k: 1024, alpha: 1, transB: true},
+	{m: 240, n: 1024, k: 6500, alpha: 1, transA: true},
+	{m: 1024, n: 1024, k: 1024, alpha: 1},
+	{m: 65, n: 65, k: 20, alpha: 1, transB: true, padA: 700, padB: 700},
+	{m: 65, n: 20, k: 65, alpha: 1, padB: 700, padC: 220},
+}
+
+func shapeName(g gemmCase) string {
+	letter := map[bool]string{false: "N", true: "T"}
+	return fmt.Sprintf("%s%s_%dx%dx%d", letter[g.transA], letter[g.transB], g.m, g.n, g.k)
+}
+
+// BenchmarkGemm reports GFLOP/s and the fraction of the measured peak, for every kernel set and 1 and 2 threads.
+func BenchmarkGemm(b *testing.B) {
+	before := Kernel()
+	b.Cleanup(func() {
+		SetThreads(0)
+		if err := Select(before); err != nil {
+			b.Error(err)
+		}
+	})
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, g := range gemmShapes {
+		p := g.operands(r)
+		flops := 2 * float64(g.m) * float64(g.n) * float64(g.k)
+		run := func(name string, threads int, f func()) {
+			b.Run(fmt.Sprintf("%s/%s/threads=%d", shapeName(g), name, threads), func(b *testing.B) {
+				peak := Peak(threads)
+				b.ResetTimer()
+				for b.Loop() {
+					f()
+				}
+				rate := flops * float64(b.N) / b.Elapsed().Seconds() / 1e9
+				b.ReportMetric(rate, "GFLOP/s")
+				if peak > 0 {
+					b.ReportMetric(rate/peak, "of-peak")
+				}
+			})
+		}
+		for _, name := range Kernels() {
+			if err := Select(name); err != nil {
+				b.Fatal(err)
+			}
+			for threads := 1; threads <= 2; threads++ {
+				SetThreads(threads)
+				run(name, threads, func() {
+					Gemm(p.transA, p.transB, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc)
+				})
+			}
+		}
+		run("gonum", 2, func() {
+			transpose := map[bool]blas.Transpose{false: blas.NoTrans, true: blas.Trans}
+			gonum.Implementation{}.Sgemm(transpose[p.transA], transpose[p.transB], p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc)
+		})
+	}
+}
+
+// BenchmarkVector reports how fast the element-wise functions go over a vector in the second-level cache.
+func BenchmarkVector(b *testing.B) {
+	before := Kernel()
+	b.Cleanup(func() {
+		SetThreads(0)
+		if err := Select(before); err != nil {
+			b.Error(err)
+		}
+	})
+	SetThreads(1)
+	const rows, cols = 200, 65
+	const n = rows * cols
+	r := rand.New(rand.NewPCG(1, 1))
+	x, y, z, w := fill(r, make([]float32, n)), fill(r, make([]float32, n)), make([]float32, n), make([]float32, n)
+	for _, name := range Kernels() {
+		if err := Select(name); err != nil {
+			b.Fatal(err)
+		}
+		for _, f := range []struct {
+			name string
+			run  func()
+		}{
+			{"Exp", func() { Exp(z, x) }},
+			{"Tanh", func() { Tanh(z, x) }},
+			{"GELU", func() { GELU(z, x) }},
+			{"GELUGrad", func() { GELUGrad(z, x, y) }},
+			{"Softmax", func() { Softmax(z, x, rows, cols) }},
+			{"Add", func() { Add(z, x, y) }},
+			{"Axpy", func() { Axpy(1e-9, x, z) }},
+			{"Sum", func() { Sum(x) }},
+			{"Dot", func() { Dot(x, y) }},
+			{"Adam", func() { clear(w); Adam(x, z, w, y, 1e-9, 0.9, 0.999, 1e-8, 0, 1) }},
+		} {
+			b.Run(f.name+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					f.run()
+				}
+				b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gelem/s")
+			})
+		}
+	}
+}

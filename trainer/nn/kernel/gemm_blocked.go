@@ -1,0 +1,276 @@
+//go:build amd64
+
+package kernel
+
+// tile is a micro-kernel with what goes with it. The blocked product around it follows Van Zee and van de Geijn,
+// "BLIS: A Framework for Rapidly Instantiating BLAS Functionality" (2015): B is packed once into slivers as wide as
+// the tile, A block by block into slivers as high as it; a sliver of B then stays in the first-level cache while the
+// slivers of a block of A, in the second, pass by it.
+type tile struct {
+	set *set // for summing partial results
+
+	mr    int // height of the tile
+	lanes int // elements of a vector; the tile is two vectors wide
+
+	// full computes a tile of mr×2·lanes, half one of mr×lanes, for what is left at the right edge. See gen/gemm.go.
+	full, half func(k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, rows, cols int, alpha, beta float32)
+	// packRows and packCols pack up to lanes rows or columns of a sliver. See gen/pack.go.
+	packRows, packCols func(dst *float32, ds int, src *float32, ld, k, n int)
+}
+
+// Block sizes. A sliver of B of maxDepth rows takes 32 KiB (AVX-512) or 16 KiB (AVX2) of the first-level cache, a
+// block of A of maxSlivers 140 KiB or 60 KiB of the second. The packed B takes up to panelDepth·panelCols elements,
+// 16 MiB.
+const (
+	maxDepth   = 256
+	maxSlivers = 10
+	panelDepth = 2048
+	panelCols  = 2048
+	stripSlivers = 1
+
+	// wantTasks is into how many tasks a large product is cut, where its shape allows, to keep many cores busy
+	// to the end.
+	wantTasks = 24
+	// serialWork is the number of multiply-adds (some ten microseconds) below which no goroutine is started.
+	serialWork = 1 << 20
+)
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// balance cuts n into the fewest parts of at most limit, and returns the size of all but the last, which is smaller
+// by less than the number of parts.
+func balance(n, limit int) int { return ceilDiv(n, ceilDiv(n, limit)) }
+
+// sub returns the part of p for m×n of C from (i,j), with only the k terms from l. The first terms scale C by beta,
+// the later ones add to it.
+func (p *product) sub(i, m, j, n, l, k int) *product {
+	q := *p
+	q.m, q.n, q.k = m, n, k
+	if p.transA {
+		q.a = p.a[l*p.lda+i:]
+	} else {
+		q.a = p.a[i*p.lda+l:]
+	}
+	if p.transB {
+		q.b = p.b[j*p.ldb+l:]
+	} else {
+		q.b = p.b[l*p.ldb+j:]
+	}
+	q.c = p.c[i*p.ldc+j:]
+	if l > 0 {
+		q.beta = 1
+	}
+	return &q
+}
+
+// gemm computes p on at most threads goroutines.
+func (t *tile) gemm(p *product, threads int) {
+	if p.m*p.n*p.k < serialWork {
+		threads = 1
+	}
+	if s := splits(p.m, p.n, p.k); s > 1 {
+		t.gemmSplit(p, s, threads)
+		return
+	}
+	t.gemmPanels(p, threads)
+}
+
+// splits returns into how many parts the terms of a product are divided, each summed on its own: more than 1 for a
+// small C with many terms, such as the gradient of a weight matrix, which has too few rows to be shared among cores.
+// It depends on the shape only, as the rounding depends on it.
+func splits(m, n, k int) int {
+	if k < 2048 || m*n > 1<<19 || m*n*k < 2*serialWork {
+		return 1
+	}
+	s := 8
+	if m*n <= 1<<16 {
+		s = 16
+	}
+	return min(s, k/512)
+}
+
+// gemmSplit computes p as s products over a part of the terms each, and adds them up in order.
+func (t *tile) gemmSplit(p *product, s, threads int) {
+	size := p.m * p.n
+	buf := getScratch(s * size)
+	defer buf.put()
+	depth := ceilDiv(p.k, s)
+	parallel(threads, p.k, depth, func(lo, hi int) {
+		q := p.sub(0, p.m, 0, p.n, lo, hi-lo)
+		q.alpha, q.beta = 1, 0
+		q.c, q.ldc = buf.x[lo/depth*size:][:size], p.n
+		t.gemmPanels(q, 1)
+	})
+
+	parts := ceilDiv(p.k, depth)
+	reduce := func(c []float32, at int) {
+		sum := buf.x[at:][:len(c)]
+		for i := 1; i < parts; i++ {
+			t.set.add(sum, sum, buf.x[i*size+at:][:len(c)])
+		}
+		switch p.beta {
+		case 0:
+			t.set.scale(c, p.alpha, sum)
+		case 1:
+			t.set.axpy(p.alpha, sum, c)
+		default:
+			t.set.scale(c, p.beta, c)
+			t.set.axpy(p.alpha, sum, c)
+		}
+	}
+	const reduceGrain = 4096
+	if p.ldc == p.n {
+		parallel(threads, size, reduceGrain, func(lo, hi int) { reduce(p.c[lo:hi], lo) })
+		return
+	}
+	parallel(threads, p.m, max(1, reduceGrain/p.n), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			reduce(p.c[i*p.ldc:][:p.n], i*p.n)
+		}
+	})
+}
+
+// gemmPanels computes p panel of B by panel of B.
+func (t *tile) gemmPanels(p *product, threads int) {
+	depth, cols := balance(p.k, panelDepth), panelCols
+	for l := 0; l < p.k; l += depth {
+		for j := 0; j < p.n; j += cols {
+			t.gemmPanel(p.sub(0, p.m, j, min(cols, p.n-j), l, min(depth, p.k-l)), threads)
+		}
+	}
+}
+
+// panel is a product whose op(B) fits the packing buffer.
+type panel struct {
+	*tile
+	*product
+	depth int // of a block of terms
+	nr    int // width of a sliver of B, 2·lanes
+	// b holds op(B) packed, one block of terms after the other, in each the slivers. If direct, it holds only the
+	// last sliver, where that is not full, and the others are read in place.
+	packed  []float32
+	direct  bool
+	directA bool
+	// edge is the first column of the last sliver, if that is not full, else n.
+	edge int
+}
+
+// gemmPanel computes p, a product of at most panelDepth terms and panelCols columns.
+func (t *tile) gemmPanel(p *product, threads int) {
+	b := &panel{tile: t, product: p, depth: balance(p.k, maxDepth), nr: 2 * t.lanes}
+	b.edge = p.n / b.nr * b.nr
+
+	// Packing pays by being read often: B once for each sliver of A, and A once for each sliver of B. Rows that
+	// lie a multiple of 2 KiB apart fall on few sets of the first-level cache and are packed in any case.
+	b.direct = !p.transB && p.m <= 4*t.mr && p.ldb%512 != 0
+	b.directA = p.n <= 2*b.nr && p.lda%512 != 0
+
+	slivers := ceilDiv(p.n, b.nr)
+	first := 0
+	if b.direct {
+		first = b.edge / b.nr
+	}
+	if slivers > first {
+		buf := getScratch(p.k * (slivers - first) * b.nr)
+		defer buf.put()
+		b.packed = buf.x
+		parallel(threads, slivers-first, 1, func(j, _ int) { b.packB(first+j, first) })
+	}
+
+	// Rows are shared among tasks in blocks, and columns too where there are few rows.
+	high := ceilDiv(p.m, t.mr)
+	blockRows := balance(high, min(maxSlivers, max(4, high/wantTasks))) * t.mr
+	rowTasks := ceilDiv(p.m, blockRows)
+	blockCols := p.n
+	if colTasks := min(wantTasks/rowTasks, slivers/2); colTasks > 1 && threads > 1 {
+		blockCols = ceilDiv(slivers, colTasks) * b.nr
+	}
+	colTasks := ceilDiv(p.n, blockCols)
+	parallel(threads, rowTasks*colTasks, 1, func(task, _ int) {
+		i, j := task/colTasks*blockRows, task%colTasks*blockCols
+		b.block(i, min(i+blockRows, p.m), j, min(j+blockCols, p.n))
+	})
+}
+
+// packB packs sliver j of op(B), all its terms; the buffer starts with sliver first.
+func (b *panel) packB(j, first int) {
+	slivers := ceilDiv(b.n, b.nr) - first
+	cols := min(b.nr, b.n-j*b.nr)
+	for l := 0; l < b.k; l += b.depth {
+		k := min(b.depth, b.k-l)
+		dst := b.packed[l*slivers*b.nr+(j-first)*k*b.nr:]
+		for v := 0; v < cols; v += b.lanes {
+			n := min(b.lanes, cols-v)
+			if b.transB {
+				b.packCols(&dst[v], b.nr, &b.product.b[(j*b.nr+v)*b.ldb+l], b.ldb, k, n)
+			} else {
+				b.packRows(&dst[v], b.nr, &b.product.b[l*b.ldb+j*b.nr+v], b.ldb, k, n)
+			}
+		}
+	}
+}
+
+// sliverB returns where the micro-kernel finds the columns of B from j for the k terms from l, and their stride.
+func (b *panel) sliverB(j, l, k int) (*float32, int) {
+	switch {
+	case !b.direct:
+		return &b.packed[l*ceilDiv(b.n, b.nr)*b.nr+j*k], b.nr
+	case j == b.edge:
+		return &b.packed[l*b.nr], b.nr
+	default:
+		return &b.product.b[l*b.ldb+j], b.ldb
+	}
+}
+
+// block computes rows i0 to i1 and columns j0 to j1 of C.
+func (b *panel) block(i0, i1, j0, j1 int) {
+	mr := b.mr
+	// The last row that is packed may run over its sliver's end by a vector.
+	buf := getScratch(ceilDiv(i1-i0, mr)*mr*b.depth + b.lanes)
+	defer buf.put()
+	beta := b.beta
+	for l := 0; l < b.k; l += b.depth {
+		k := min(b.depth, b.k-l)
+		for i := i0; i < i1; i += mr {
+			if !b.directA || i1-i < mr {
+				b.packA(&buf.x[(i-i0)*k], i, min(mr, i1-i), l, k)
+			}
+		}
+		for jb := j0; jb < j1; jb += stripSlivers * b.nr {
+			for i := i0; i < i1; i += mr {
+				ap, rs, ks := &buf.x[(i-i0)*k], 1, mr
+				if b.directA && i1-i >= mr {
+					ap, rs, ks = b.elementA(i, l)
+				}
+				for j := jb; j < min(jb+stripSlivers*b.nr, j1); j += b.nr {
+					cols := min(b.nr, j1-j)
+					kernel := b.full
+					if cols <= b.lanes {
+						kernel = b.half
+					}
+					bp, bs := b.sliverB(j, l, k)
+					kernel(k, ap, rs, ks, bp, bs, &b.c[i*b.ldc+j], b.ldc, min(mr, i1-i), cols, b.alpha, beta)
+				}
+			}
+		}
+		beta = 1
+	}
+}
+
+// elementA returns the address of op(A)[i,l] and the distances to the next row and to the next term.
+func (b *panel) elementA(i, l int) (*float32, int, int) {
+	if b.transA {
+		return &b.a[l*b.lda+i], 1, b.lda
+	}
+	return &b.a[i*b.lda+l], b.lda, 1
+}
+
+// packA packs a sliver of A.
+func (b *panel) packA(dst *float32, i, rows, l, k int) {
+	src, _, _ := b.elementA(i, l)
+	if b.transA {
+		b.packRows(dst, b.mr, src, b.lda, k, rows)
+	} else {
+		b.packCols(dst, b.mr, src, b.lda, k, rows)
+	}
+}

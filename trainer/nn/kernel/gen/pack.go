@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const packSignature = "func(dst *float32, ds int, src *float32, ld, k, n int)"
+
+// packRows writes the packing of a sliver whose elements lie side by side in the source: op(A) transposed, B plain.
+func (i *isa) packRows() {
+	TEXT("packRows"+i.name, functionAttributes, packSignature)
+	Pragma("noescape")
+	Doc(fmt.Sprintf("packRows%s copies k rows of n ≤ %d elements from src, ld apart, to dst, ds apart, filling each up to %d with", i.name, i.lanes, i.lanes),
+		"zeros. Rows are written in order, so that one may run over the start of the next.")
+	dst, ds := Load(Param("dst"), GP64()), Load(Param("ds"), GP64())
+	src, ld := Load(Param("src"), GP64()), Load(Param("ld"), GP64())
+	k, n := Load(Param("k"), GP64()), Load(Param("n"), GP64())
+	SHLQ(U8(2), ds)
+	SHLQ(U8(2), ld)
+	mask := i.mask(n.(reg.GPVirtual))
+	v := i.vec()
+	Label("row")
+	i.load(Mem{Base: src}, mask, v)
+	VMOVUPS(v, Mem{Base: dst})
+	ADDQ(ld, src)
+	ADDQ(ds, dst)
+	DECQ(k)
+	JNZ(LabelRef("row"))
+	vzeroupper()
+	RET()
+}
+
+// packCols writes the packing of a sliver whose elements lie a row apart in the source: op(A) plain, B transposed.
+func (i *isa) packCols() {
+	TEXT("packCols"+i.name, functionAttributes, packSignature)
+	Pragma("noescape")
+	Doc(fmt.Sprintf("packCols%s is packRows%s for the transposed source: n ≤ %d rows of k elements, ld apart, become k rows of n,", i.name, i.name, i.lanes),
+		"ds apart.")
+	dst, ds := Load(Param("dst"), GP64()), Load(Param("ds"), GP64())
+	src, ld := Load(Param("src"), GP64()), Load(Param("ld"), GP64())
+	k := Load(Param("k"), GP64())
+	SHLQ(U8(2), ds)
+	SHLQ(U8(2), ld)
+
+	// One block is lanes×lanes elements, transposed in registers.
+	block := func(name string, mask reg.Register, count reg.Register) {
+		rows := make([]reg.VecVirtual, i.lanes)
+		for r := range rows {
+			rows[r] = i.zero()
+		}
+		n := Load(Param("n"), GP64())
+		p := GP64()
+		MOVQ(src, p)
+		for r := range rows {
+			i.load(Mem{Base: p}, mask, rows[r])
+			if r < i.lanes-1 {
+				DECQ(n)
+				JZ(LabelRef(name + "_loaded"))
+				ADDQ(ld, p)
+			}
+		}
+		Label(name + "_loaded")
+		for r, v := range i.transpose(rows) {
+			VMOVUPS(v, Mem{Base: dst})
+			ADDQ(ds, dst)
+			if count != nil && r < i.lanes-1 {
+				DECQ(count)
+				JZ(LabelRef("done"))
+			}
+		}
+	}
+
+	Label("loop")
+	CMPQ(k, U8(uint8(i.lanes)))
+	JL(LabelRef("tail"))
+	block("full", nil, nil)
+	ADDQ(U32(uint32(i.bytes())), src)
+	SUBQ(U8(uint8(i.lanes)), k)
+	JMP(LabelRef("loop"))
+	Label("tail")
+	TESTQ(k, k)
+	JZ(LabelRef("done"))
+	left := GP64()
+	MOVQ(k, left)
+	block("last", i.mask(left), k)
+	Label("done")
+	vzeroupper()
+	RET()
+}
+
+// transpose returns the columns of a square block, given its rows.
+func (i *isa) transpose(rows []reg.VecVirtual) []reg.VecVirtual {
+	op := func(f func(ops ...Op), x, y reg.VecVirtual) reg.VecVirtual {
+		d := i.vec()
+		f(y, x, d)
+		return d
+	}
+	// Within each 128-bit lane: q[g][j] holds column 4·lane+j of the four rows of group g.
+	q := make([][4]reg.VecVirtual, len(rows)/4)
+	for g := range q {
+		r := rows[4*g:]
+		lo0, hi0 := op(VUNPCKLPS, r[0], r[1]), op(VUNPCKHPS, r[0], r[1])
+		lo1, hi1 := op(VUNPCKLPS, r[2], r[3]), op(VUNPCKHPS, r[2], r[3])
+		q[g] = [4]reg.VecVirtual{op(VUNPCKLPD, lo0, lo1), op(VUNPCKHPD, lo0, lo1), op(VUNPCKLPD, hi0, hi1), op(VUNPCKHPD, hi0, hi1)}
+	}
+	cols := make([]reg.VecVirtual, len(rows))
+	if !i.wide() {
+		for j := range 4 {
+			cols[j], cols[4+j] = YMM(), YMM()
+			VPERM2F128(U8(0x20), q[1][j], q[0][j], cols[j])
+			VPERM2F128(U8(0x31), q[1][j], q[0][j], cols[4+j])
+		}
+		return cols
+	}
+	// Across lanes: even lanes of two groups, odd lanes, then the same of the results.
+	shuffle := func(imm uint8, x, y reg.VecVirtual) reg.VecVirtual {
+		d := ZMM()
+		VSHUFF32X4(U8(imm), y, x, d)
+		return d
+	}
+	const even, odd = 0x88, 0xdd
+	for j := range 4 {
+		e0, o0 := shuffle(even, q[0][j], q[1][j]), shuffle(odd, q[0][j], q[1][j])
+		e1, o1 := shuffle(even, q[2][j], q[3][j]), shuffle(odd, q[2][j], q[3][j])
+		cols[j], cols[8+j] = shuffle(even, e0, e1), shuffle(odd, e0, e1)
+		cols[4+j], cols[12+j] = shuffle(even, o0, o1), shuffle(odd, o0, o1)
+	}
+	return cols
+}

@@ -1,0 +1,9 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func (i *isa) vectors() {
+	_ = VZEROUPPER
+}

@@ -1,0 +1,192 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+	"swath/trainer/nn/kernel"
+)
+
+// LinearOption extends [Net.Linear] by what follows a linear layer in a network
+// and costs less when it is done on the same rows at the same time.
+type LinearOption func(*linearConfig)
+
+type linearConfig struct {
+	gelu     bool
+	dropout  float64
+	residual *gorgonia.Node
+	init     Init
+}
+
+// GELU applies the Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel 2016), exactly.
+func GELU() LinearOption { return func(c *linearConfig) { c.gelu = true } }
+
+// Dropout drops an element of the result with probability p, after the activation.
+func Dropout(p float64) LinearOption { return func(c *linearConfig) { c.dropout = p } }
+
+// Residual adds x, of the result's shape, as the last thing.
+func Residual(x *gorgonia.Node) LinearOption { return func(c *linearConfig) { c.residual = x } }
+
+// Weights sets how the weight matrix starts; [XavierUniform] by default. The bias starts at 0.
+func Weights(init Init) LinearOption { return func(c *linearConfig) { c.init = init } }
+
+// Linear returns x·W + b for x of rows × in, W of in × out and b of out, followed
+// by what the options say, always in the order activation, dropout, residual. The
+// weights are named name+".weight" and name+".bias".
+func (n *Net) Linear(x *gorgonia.Node, name string, out int, options ...LinearOption) *gorgonia.Node {
+	if n.err != nil {
+		return nil
+	}
+	label := "linear " + name
+	rows, in, err := matrix(x)
+	if err != nil {
+		return n.fail(label, err)
+	}
+	if out <= 0 {
+		return n.fail(label, fmt.Errorf("%d outputs, want at least 1", out))
+	}
+	c := linearConfig{init: XavierUniform(in, out)}
+	for _, o := range options {
+		o(&c)
+	}
+	w := n.weight(name+".weight", c.init, in, out)
+	b := n.weight(name+".bias", Zeros, out)
+	if n.err != nil {
+		return nil
+	}
+	inputs := gorgonia.Nodes{x, w, b}
+	if c.residual != nil {
+		if s := c.residual.Shape(); len(s) != 2 || s[0] != rows || s[1] != out {
+			return n.fail(label, fmt.Errorf("residual has shape %v, want (%d, %d)", s, rows, out))
+		}
+		inputs = append(inputs, c.residual)
+	}
+
+	op := &linear{base: n.newBase(label, tensor.Shape{rows, out}, inputs...), net: n, name: name, rows: rows, in: in, out: out,
+		gelu: c.gelu, residual: c.residual != nil, y: n.space.tensor(name+".out", rows, out)}
+	if op.mask, err = n.newMask(op.id, c.dropout); err != nil {
+		return n.fail(label, err)
+	}
+	op.z = op.y.Data().([]float32)
+	if c.gelu {
+		op.z = n.space.floats(name+".z", rows*out)
+	}
+	return n.apply(label, op, inputs...)
+}
+
+// linear computes y = mask(gelu(x·W + b)) + residual.
+type linear struct {
+	base
+	net           *Net
+	name          string
+	rows, in, out int
+	gelu          bool
+	residual      bool
+	mask          *mask
+	z             []float32 // x·W + b, kept for the gradient of the activation; y itself if there is none
+	y             *tensor.Dense
+}
+
+// Do computes the layer: one matrix product, and one pass over its rows for the rest.
+func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
+	in := inputs{values: values}
+	x, w, b := in.at(0, l.rows*l.in), in.at(1, l.in*l.out), in.at(2, l.out)
+	var residual []float32
+	if l.residual {
+		residual = in.at(3, l.rows*l.out)
+	}
+	if in.err != nil {
+		return nil, l.errMismatch(in.err)
+	}
+	z, y := l.z, l.y.Data().([]float32)
+	kernel.Gemm(false, false, l.rows, l.out, l.in, 1, x, l.in, w, l.out, 0, z, l.out)
+	eachBlock(l.rows, func(_, lo, hi int) {
+		for r := lo; r < hi; r++ {
+			zr, yr := z[r*l.out:(r+1)*l.out], y[r*l.out:(r+1)*l.out]
+			kernel.Add(zr, zr, b)
+			if l.gelu {
+				kernel.GELU(yr, zr)
+			}
+			if l.mask != nil {
+				l.mask.row(yr, yr, r)
+			}
+			if l.residual {
+				kernel.Add(yr, yr, residual[r*l.out:(r+1)*l.out])
+			}
+		}
+	})
+	return l.y, nil
+}
+
+// DiffWRT says that the layer is differentiable with regard to all inputs.
+func (l *linear) DiffWRT(n int) []bool { return all(n) }
+
+// SymDiff adds the backward operation and the picks of the weights' gradients.
+// The gradient of a residual is the incoming one, unchanged.
+func (l *linear) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+	n := l.net
+	label := l.label + " backward"
+	op := &linearGrad{base: n.newBase(label, in[0].Shape(), grad, in[0], in[1], output), fwd: l,
+		dx: n.space.tensor(l.name+".dx", l.rows, l.in),
+		dw: n.space.tensor(l.name+".dw", l.in, l.out),
+		db: n.space.tensor(l.name+".db", l.out)}
+	dx, err := gorgonia.ApplyOp(op, grad, in[0], in[1], output)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	dw, errW := n.pick(l.label+" dW", dx, op.dw)
+	db, errB := n.pick(l.label+" db", dx, op.db)
+	if err := errors.Join(errW, errB); err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	grads := gorgonia.Nodes{dx, dw, db}
+	if l.residual {
+		grads = append(grads, grad)
+	}
+	return grads, nil
+}
+
+// linearGrad computes dx, and fills dw and db. Its last input is the forward
+// result, only to run after it: the pre-activation is read from the forward
+// operation's own memory.
+type linearGrad struct {
+	base
+	fwd        *linear
+	dx, dw, db *tensor.Dense
+}
+
+// Do computes dz, the gradient at x·W + b, then dW = xᵀ·dz, db = Σ dz, dx = dz·Wᵀ.
+func (g *linearGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
+	l, in := g.fwd, inputs{values: values}
+	dy, x, w := in.at(0, l.rows*l.out), in.at(1, l.rows*l.in), in.at(2, l.in*l.out)
+	if in.err != nil {
+		return nil, g.errMismatch(in.err)
+	}
+	dz := dy
+	if l.gelu || l.mask != nil {
+		// Scratch of one Do call, so all layers of the net share it.
+		dz = l.net.space.floats("linear.dz", l.rows*l.out)
+	}
+	partial := l.net.space.floats("linear.partial", blocks(l.rows)*l.out)
+	eachBlock(l.rows, func(block, lo, hi int) {
+		sum := partial[block*l.out : (block+1)*l.out]
+		clear(sum)
+		for r := lo; r < hi; r++ {
+			zr, from := dz[r*l.out:(r+1)*l.out], dy[r*l.out:(r+1)*l.out]
+			if l.mask != nil {
+				l.mask.row(zr, from, r)
+				from = zr
+			}
+			if l.gelu {
+				kernel.GELUGrad(zr, l.z[r*l.out:(r+1)*l.out], from)
+			}
+			kernel.Add(sum, sum, zr)
+		}
+	})
+	sumBlocks(g.db.Data().([]float32), partial)
+	kernel.Gemm(true, false, l.in, l.out, l.rows, 1, x, l.in, dz, l.out, 0, g.dw.Data().([]float32), l.out)
+	kernel.Gemm(false, true, l.rows, l.in, l.out, 1, dz, l.out, w, l.out, 0, g.dx.Data().([]float32), l.in)
+	return g.dx, nil
+}

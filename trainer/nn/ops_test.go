@@ -1,0 +1,307 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+)
+
+func TestLinearGradient(t *testing.T) {
+	r := NewRand(1)
+	for i := range 16 {
+		rows, in, out := 1+r.Intn(150), 1+r.Intn(40), 1+r.Intn(40)
+		switch i {
+		case 0:
+			rows, in, out = 1, 1, 1
+		case 1:
+			rows, in, out = 65, 1, 33
+		case 2:
+			rows, in, out = 64, 17, 1
+		}
+		options := i % 8
+		t.Run(fmt.Sprintf("%dx%dx%d/options=%d", rows, in, out, options), func(t *testing.T) {
+			checkGradients(t, uint64(i), func(n *Net) *gorgonia.Node {
+				var o []LinearOption
+				if options&1 != 0 {
+					o = append(o, GELU())
+				}
+				if options&2 != 0 {
+					o = append(o, Dropout(0.3))
+				}
+				if options&4 != 0 {
+					o = append(o, Residual(variable(n, "residual", rows, out)))
+				}
+				return n.Linear(variable(n, "x", rows, in), "layer", out, o...)
+			})
+		})
+	}
+}
+
+func TestResidualStreamGradient(t *testing.T) {
+	// x feeds a branch and the sum, twice over: Gorgonia adds up the gradients.
+	checkGradients(t, 5, func(n *Net) *gorgonia.Node {
+		x := variable(n, "x", 70, 12)
+		for l := range 2 {
+			h := n.LayerNorm(x, fmt.Sprint("norm", l))
+			h = n.Linear(h, fmt.Sprint("up", l), 20, GELU(), Dropout(0.1))
+			x = n.Linear(h, fmt.Sprint("down", l), 12, Dropout(0.1), Residual(x))
+		}
+		return x
+	})
+}
+
+func TestLayerNormGradient(t *testing.T) {
+	for i, s := range [][2]int{{1, 2}, {1, 64}, {130, 7}, {64, 48}, {65, 240}} {
+		t.Run(fmt.Sprint(s), func(t *testing.T) {
+			checkGradients(t, uint64(i), func(n *Net) *gorgonia.Node {
+				return n.LayerNorm(variable(n, "x", s[0], s[1]), "norm")
+			})
+		})
+	}
+}
+
+func TestLayerNormOfLargeMean(t *testing.T) {
+	p := NewParams(1)
+	y := run(t, p, nil, func(n *Net) *gorgonia.Node {
+		x := n.weight("x", func(w []float32, r *Rand) {
+			for i := range w {
+				w[i] = 1000 + float32(i%2)
+			}
+		}, 1, 64)
+		return n.LayerNorm(x, "norm")
+	})
+	for i, v := range y {
+		if want := float64(2*(i%2) - 1); math.Abs(float64(v)-want) > 1e-3 {
+			t.Fatalf("element %d is %v, want %v", i, v, want)
+		}
+	}
+}
+
+func TestAttentionGradient(t *testing.T) {
+	for i, s := range []struct{ batch, tokens, heads, d int }{{1, 1, 1, 1}, {2, 5, 3, 4}, {1, 17, 2, 20}, {3, 65, 1, 7}, {2, 3, 4, 1}} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			checkGradients(t, uint64(i), func(n *Net) *gorgonia.Node {
+				return n.Attention(variable(n, "qkv", s.batch*s.tokens, 3*s.heads*s.d), "attention", s.tokens, s.heads)
+			})
+		})
+	}
+}
+
+// TestAttentionByDefinition compares with the formula written out in float64.
+func TestAttentionByDefinition(t *testing.T) {
+	const batch, tokens, heads, d, dim = 2, 9, 3, 4, 12
+	p := NewParams(3)
+	got := run(t, p, nil, func(n *Net) *gorgonia.Node {
+		return n.Attention(variable(n, "qkv", batch*tokens, 3*dim), "attention", tokens, heads)
+	})
+	w, _ := p.Get("qkv", nil, batch*tokens, 3*dim)
+	at := func(part, b, token, head, i int) float64 {
+		return float64(w.Data()[(b*tokens+token)*3*dim+part*dim+head*d+i])
+	}
+	for b := range batch {
+		for h := range heads {
+			for query := range tokens {
+				var e [tokens]float64
+				sum := 0.0
+				for key := range tokens {
+					s := 0.0
+					for i := range d {
+						s += at(0, b, query, h, i) * at(1, b, key, h, i)
+					}
+					e[key] = math.Exp(s / math.Sqrt(d))
+					sum += e[key]
+				}
+				for i := range d {
+					want := 0.0
+					for key := range tokens {
+						want += e[key] / sum * at(2, b, key, h, i)
+					}
+					if v := got[(b*tokens+query)*dim+h*d+i]; math.Abs(float64(v)-want) > 1e-5 {
+						t.Fatalf("image %d, head %d, token %d, element %d is %v, want %v", b, h, query, i, v, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPatchEmbedGradient(t *testing.T) {
+	for i, s := range []struct{ batch, channels, height, width, patch, dim int }{{1, 1, 1, 1, 1, 1}, {3, 3, 8, 8, 4, 10}, {2, 1, 6, 4, 2, 5}, {5, 3, 4, 4, 4, 17}} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			checkGradients(t, uint64(i), func(n *Net) *gorgonia.Node {
+				images := n.Input("images", s.batch, s.channels, s.height, s.width)
+				Normal(1)(images.Value().Data().([]float32), NewRand(9))
+				return n.PatchEmbed(images, "embed", s.patch, s.dim)
+			})
+		})
+	}
+}
+
+// TestPatchEmbedOrder pins which pixel goes where, with the identity as the matrix.
+func TestPatchEmbedOrder(t *testing.T) {
+	p := NewParams(1)
+	const size, patch = 4, 2
+	y := run(t, p, nil, func(n *Net) *gorgonia.Node {
+		images := n.Input("images", 1, 1, size, size)
+		for i := range size * size {
+			images.Value().Data().([]float32)[i] = float32(i)
+		}
+		out := n.PatchEmbed(images, "embed", patch, patch*patch)
+		for _, w := range p.All() {
+			clear(w.Data())
+		}
+		w, _ := p.Get("embed.weight", nil, patch*patch, patch*patch)
+		for i := range patch * patch {
+			w.Data()[i*patch*patch+i] = 1
+		}
+		class, _ := p.Get("embed.class", nil, patch*patch)
+		Ones(class.Data(), nil)
+		position, _ := p.Get("embed.position", nil, 5, patch*patch)
+		position.Data()[4*4] = 100 // the first element of the last token
+		return out
+	})
+	want := []float32{1, 1, 1, 1 /**/, 0, 1, 4, 5 /**/, 2, 3, 6, 7 /**/, 8, 9, 12, 13 /**/, 110, 11, 14, 15}
+	if fmt.Sprint(y) != fmt.Sprint(want) {
+		t.Errorf("tokens are\n%v, want\n%v", y, want)
+	}
+}
+
+func TestClassTokenGradient(t *testing.T) {
+	checkGradients(t, 1, func(n *Net) *gorgonia.Node { return n.ClassToken(variable(n, "x", 15, 4), "pick", 5) })
+	checkGradients(t, 2, func(n *Net) *gorgonia.Node { return n.ClassToken(variable(n, "x", 3, 1), "pick", 1) })
+}
+
+func TestDropoutGradient(t *testing.T) {
+	checkGradients(t, 1, func(n *Net) *gorgonia.Node { return n.DropOut(variable(n, "x", 67, 9), "drop", 0.4) })
+}
+
+func TestCrossEntropyGradient(t *testing.T) {
+	for i, s := range [][2]int{{1, 1}, {1, 10}, {30, 10}, {7, 3}} {
+		checkGradients(t, uint64(i), func(n *Net) *gorgonia.Node {
+			labels := n.Labels("labels", s[0])
+			r := NewRand(4)
+			for j := range s[0] {
+				labels.Value().Data().([]int32)[j] = int32(r.Intn(s[1]+1)) - 1 // with ignored rows
+			}
+			return n.CrossEntropy(variable(n, "logits", s[0], s[1]), labels, "loss")
+		})
+	}
+}
+
+func TestCrossEntropyValue(t *testing.T) {
+	n := NewNet(NewParams(1), NewWorkspace(), nil)
+	logits, labels := n.Input("logits", 3, 4), n.Labels("labels", 3)
+	copy(logits.Value().Data().([]float32), []float32{0, 0, 0, 0 /**/, 1000, 0, 0, 0 /**/, 5, 6, 7, 8})
+	copy(labels.Value().Data().([]int32), []int32{2, 1, -1})
+	loss := n.CrossEntropy(logits, labels, "loss")
+	m, err := n.Machine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(m); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Scalar(loss)
+	if want := (math.Log(4) + 1000) / 2; err != nil || math.Abs(got-want) > 1e-3 {
+		t.Errorf("loss is %v (%v), want %v", got, err, want)
+	}
+	if c := Correct([]float32{0, 2, 0, 1, 9, 1}, []int32{1, 0, -1}); c != 1 {
+		t.Errorf("%d correct, want 1", c)
+	}
+
+	labels.Value().Data().([]int32)[0] = 4
+	if err := Run(m); err == nil || !strings.Contains(err.Error(), "row 0 has label 4, beyond the 4 classes") {
+		t.Errorf("a label beyond the classes gives %v", err)
+	}
+}
+
+func TestMaskStatistics(t *testing.T) {
+	n := NewNet(NewParams(1), NewWorkspace(), &Clock{Seed: 7})
+	const rows, cols, p = 500, 203, 0.1
+	m, err := n.newMask(1, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, got := make([]float32, cols), make([]float32, cols)
+	Ones(one, nil)
+	first := make([]float32, cols)
+	dropped, sum := 0, 0.0
+	perColumn := make([]int, cols)
+	for r := range rows {
+		m.row(got, one, r)
+		if r == 0 {
+			copy(first, got)
+		}
+		for j, v := range got {
+			if v == 0 {
+				dropped++
+				perColumn[j]++
+			}
+			sum += float64(v)
+		}
+	}
+	total := float64(rows * cols)
+	if share := float64(dropped) / total; math.Abs(share-p) > 0.004 { // 4 standard deviations
+		t.Errorf("a share of %v is dropped, want %v", share, p)
+	}
+	if mean := sum / total; math.Abs(mean-1) > 0.005 {
+		t.Errorf("the mean of the masks is %v, want 1", mean)
+	}
+	for j, d := range perColumn {
+		if math.Abs(float64(d)/rows-p) > 0.08 { // 6 standard deviations
+			t.Errorf("column %d is dropped in %d of %d rows", j, d, rows)
+		}
+	}
+	m.row(got, one, 0)
+	if fmt.Sprint(got) != fmt.Sprint(first) {
+		t.Error("the mask of a row is not reproducible")
+	}
+	m.clock.Step++
+	m.row(got, one, 0)
+	if fmt.Sprint(got) == fmt.Sprint(first) {
+		t.Error("the mask does not change with the step")
+	}
+}
+
+func TestDropoutIsOffInEvaluation(t *testing.T) {
+	p := NewParams(1)
+	y := run(t, p, nil, func(n *Net) *gorgonia.Node {
+		x := variable(n, "x", 4, 3)
+		return n.Linear(n.DropOut(x, "drop", 0.5), "layer", 3, Dropout(0.9))
+	})
+	want := run(t, p, nil, func(n *Net) *gorgonia.Node { return n.Linear(variable(n, "x", 4, 3), "layer", 3) })
+	if fmt.Sprint(y) != fmt.Sprint(want) {
+		t.Errorf("evaluation gives %v, want %v", y, want)
+	}
+}
+
+func TestBuildingErrors(t *testing.T) {
+	for _, c := range []struct {
+		build func(n *Net) *gorgonia.Node
+		want  string
+	}{
+		{func(n *Net) *gorgonia.Node { return n.Attention(variable(n, "x", 4, 10), "a", 2, 2) }, "10 columns are not q, k and v of 2 heads"},
+		{func(n *Net) *gorgonia.Node { return n.Attention(variable(n, "x", 5, 6), "a", 2, 2) }, "5 rows are not a whole number of images of 2 tokens"},
+		{func(n *Net) *gorgonia.Node { return n.PatchEmbed(n.Input("i", 1, 3, 8, 8), "e", 3, 4) }, "patches of 3×3 do not tile images of 8×8"},
+		{func(n *Net) *gorgonia.Node {
+			return n.Linear(variable(n, "x", 4, 3), "l", 2, Residual(variable(n, "r", 4, 3)))
+		}, "residual has shape (4, 3), want (4, 2)"},
+		{func(n *Net) *gorgonia.Node { return n.Linear(variable(n, "x", 4, 3), "l", 2, Dropout(1)) }, "dropout 1 is not in [0, 1)"},
+		{func(n *Net) *gorgonia.Node {
+			n.Linear(variable(n, "x", 4, 3), "l", 2)
+			return n.Linear(variable(n, "x", 4, 3), "l", 5)
+		}, "weight l.weight has shape (3, 2), asked for as [3 5]"},
+		{func(n *Net) *gorgonia.Node { return n.ClassToken(variable(n, "x", 4, 3), "c", 3) }, "4 rows are not a whole number"},
+	} {
+		n := NewNet(NewParams(1), NewWorkspace(), &Clock{})
+		if node := c.build(n); node != nil || n.Err() == nil || !strings.Contains(n.Err().Error(), c.want) {
+			t.Errorf("error %v, want %q", n.Err(), c.want)
+		}
+		if _, err := n.Machine(); err == nil {
+			t.Errorf("a net with the error %q compiles", c.want)
+		}
+	}
+}

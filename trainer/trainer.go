@@ -1,0 +1,34 @@
+// Package trainer is what the built-in trainers share: how they describe and check
+// their parameters, the loop over epochs, and how a run ends.
+//
+// Vocabulary. A [Trainer] is a named program that trains one trial in this process;
+// a [Param] is one of its hyperparameters, with a default and the values it allows;
+// [Values] are a trial's parameters, checked against those. [Loop] runs epochs.
+//
+// Rules. Checking parameters is pure and fast: it opens no file, so the coordinator
+// does it for every trial before dispatching one. A trainer takes all it needs from
+// its arguments, reports through a report.Session, keeps nothing at package level,
+// and returns promptly with the context's error once the context is done.
+package trainer
+
+import (
+	"context"
+
+	"swath/trainer/report"
+)
+
+// Trainer is a built-in training program.
+type Trainer struct {
+	Name    string
+	Summary string // one line
+	Params  []Param
+
+	// Validate checks the parameters of one trial without touching a file. The error
+	// lists everything that is wrong, each with what to do about it.
+	Validate func(params map[string]any) error
+
+	// Run trains the session's trial. The error wraps report.ErrDiverged if the loss became
+	// NaN or infinite, report.ErrSpec if the parameters cannot work, and is the
+	// context's if that ended the run.
+	Run func(ctx context.Context, session *report.Session) error
+}

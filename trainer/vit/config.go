@@ -1,0 +1,147 @@
+package vit
+
+import (
+	"fmt"
+
+	"swath/trainer"
+	"swath/trainer/data"
+	"swath/trainer/nn"
+)
+
+// Name is what a sweep file calls this trainer.
+const Name = "vit"
+
+// maxTokens bounds the tokens of an image: attention takes a matrix of tokens² for
+// each thread, 1 GiB at this many.
+const maxTokens = 16384
+
+// Params returns the trainer's hyperparameters.
+func Params() []trainer.Param {
+	return []trainer.Param{
+		{Name: "dataset", Default: "cifar10", Help: "data set: cifar10, fashion-mnist, shapes, or folder:PATH"},
+		{Name: "train_images", Default: 0, Help: "training images to take, evenly over the classes; 0: all"},
+		{Name: "test_images", Default: 0, Help: "test images to take, evenly over the classes; 0: all"},
+		{Name: "image_size", Default: 32, Min: 1, Max: 1024, Help: "height and width that images are brought to, in pixels"},
+		{Name: "classes", Default: 10, Min: 1, Max: 100_000, Help: "number of labels; not fewer than the data set has"},
+
+		{Name: "patch_size", Default: 4, Min: 1, Max: 1024, Help: "height and width of a patch, in pixels; divides image_size"},
+		{Name: "embed_dim", Default: 0, Max: 65536, Help: "length of a token's embedding; divisible by heads; 0: patch_size * patch_size * channels * 5"},
+		{Name: "heads", Default: 12, Min: 1, Max: 65536, Help: "attention heads; divides embed_dim"},
+		{Name: "encoder_layers", Default: 4, Min: 1, Max: 256, Help: "encoder layers"},
+		{Name: "class_token_layer", Default: 0, Max: 256, Help: "the class token is read after this encoder layer, from 1; later layers are not computed; 0: encoder_layers"},
+		{Name: "mlp_dim", Default: 1024, Min: 1, Max: 262144, Help: "hidden units of an encoder layer's MLP"},
+		{Name: "dropout", Default: 0.1, Max: 1, Open: trainer.OpenMax, Help: "dropout after the embedding, the attention's projection and both layers of the MLP"},
+
+		{Name: "learning_rate", Default: 1e-4, Open: trainer.OpenMin, Help: "step size of the optimizer"},
+		{Name: "batch_size", Default: 100, Min: 1, Max: 65536, Help: "images a step; the last step of an epoch takes what is left"},
+		{Name: "epochs", Default: 10, Min: 1, Max: 1_000_000, Help: "passes over the training images"},
+		{Name: "optimizer", Default: "adam", Choices: []string{"adam", "adamw", "sgd"}, Help: "adam, adamw (decoupled weight decay) or sgd (momentum 0.9)"},
+		{Name: "weight_decay", Default: 0.0, Help: "adamw: share of a weight, times learning_rate, taken off a step; sgd: added to the gradient; not for adam"},
+		{Name: "seed", Default: 0, Min: -(1 << 53), Max: 1 << 53, Help: "decides the first weights, the order of images and dropout; not which images are taken"},
+		{Name: "threads", Default: 0, Max: 4096, Help: "threads to compute with; 0: the trial's share of the machine. Results do not depend on it"},
+	}
+}
+
+// Config is a trial's hyperparameters, checked and with what is derived filled in.
+type Config struct {
+	Dataset                 string
+	TrainImages, TestImages int // 0: all
+	ImageSize, Channels     int
+	Classes                 int
+
+	PatchSize, EmbedDim, Heads     int
+	EncoderLayers, ClassTokenLayer int
+	MLPDim                         int
+	Dropout                        float64
+
+	LearningRate, WeightDecay float64
+	Optimizer                 string
+	BatchSize, Epochs         int
+	Seed                      uint64
+	Threads                   int // 0: the trial's share
+}
+
+// Tokens is the number of tokens of an image: its patches and the class token.
+func (c *Config) Tokens() int { return nn.Tokens(c.ImageSize, c.ImageSize, c.PatchSize) }
+
+// Validate checks a trial's parameters. It opens no file.
+func Validate(params map[string]any) error {
+	_, err := NewConfig(params)
+	return err
+}
+
+// NewConfig checks a trial's parameters and returns the configuration that they stand
+// for. It opens no file; that the data set is there, has enough images and not more
+// classes than the parameter says is checked when training begins.
+func NewConfig(params map[string]any) (Config, error) {
+	v, err := trainer.Decode(Name, Params(), params)
+	if err != nil {
+		return Config{}, err
+	}
+	return fromValues(v)
+}
+
+func fromValues(v trainer.Values) (Config, error) {
+	c := Config{
+		Dataset:         v.String("dataset"),
+		TrainImages:     v.Int("train_images"),
+		TestImages:      v.Int("test_images"),
+		ImageSize:       v.Int("image_size"),
+		Classes:         v.Int("classes"),
+		PatchSize:       v.Int("patch_size"),
+		EmbedDim:        v.Int("embed_dim"),
+		Heads:           v.Int("heads"),
+		EncoderLayers:   v.Int("encoder_layers"),
+		ClassTokenLayer: v.Int("class_token_layer"),
+		MLPDim:          v.Int("mlp_dim"),
+		Dropout:         v.Float("dropout"),
+		LearningRate:    v.Float("learning_rate"),
+		WeightDecay:     v.Float("weight_decay"),
+		Optimizer:       v.String("optimizer"),
+		BatchSize:       v.Int("batch_size"),
+		Epochs:          v.Int("epochs"),
+		Seed:            uint64(v.Int("seed")),
+		Threads:         v.Int("threads"),
+	}
+	c.Channels = channels(c.Dataset)
+	if c.EmbedDim == 0 {
+		c.EmbedDim = c.PatchSize * c.PatchSize * c.Channels * 5
+	}
+	if c.ClassTokenLayer == 0 {
+		c.ClassTokenLayer = c.EncoderLayers
+	}
+	return c, c.check()
+}
+
+// channels is how many channels a data set's images have. It must be known without
+// opening the set, because the embedding's default depends on it.
+func channels(dataset string) int {
+	if dataset == "fashion-mnist" {
+		return 1
+	}
+	return 3
+}
+
+// check reports parameters that do not go together.
+func (c *Config) check() error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if err := data.CheckName(c.Dataset); err != nil {
+		add("dataset: %w", err)
+	}
+	if c.ImageSize%c.PatchSize != 0 {
+		add("patch_size: %d does not divide image_size %d (use a divisor of %d, or add the constraint 'image_size %% patch_size == 0')", c.PatchSize, c.ImageSize, c.ImageSize)
+	} else if n := c.Tokens(); n > maxTokens {
+		add("patch_size: %d on images of %d gives %d tokens, more than the %d that fit into memory (use a larger patch_size)", c.PatchSize, c.ImageSize, n, maxTokens)
+	}
+	if c.EmbedDim%c.Heads != 0 {
+		add("heads: %d does not divide embed_dim %d (use a divisor of %d, or add the constraint 'embed_dim %% heads == 0')", c.Heads, c.EmbedDim, c.EmbedDim)
+	}
+	if c.ClassTokenLayer > c.EncoderLayers {
+		add("class_token_layer: there is no encoder layer %d to read after (use at most encoder_layers, which is %d)", c.ClassTokenLayer, c.EncoderLayers)
+	}
+	if c.Optimizer == "adam" && c.WeightDecay != 0 {
+		add("weight_decay: adam has none (use optimizer adamw, or leave weight_decay at 0)")
+	}
+	return trainer.Join(errs...)
+}

@@ -1,0 +1,440 @@
+package vit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"swath/trainer/data"
+	"swath/trainer/nn"
+	"swath/trainer/nn/kernel"
+	"swath/trainer/report"
+)
+
+// tiny is a model that trains in milliseconds.
+func tiny(t *testing.T, params map[string]any) Config {
+	t.Helper()
+	all := map[string]any{"dataset": "shapes", "train_images": 50, "test_images": 20, "image_size": 16, "patch_size": 8, "embed_dim": 12,
+		"heads": 3, "encoder_layers": 2, "mlp_dim": 16, "batch_size": 20, "epochs": 1, "learning_rate": 1e-3, "seed": 5}
+	for k, v := range params {
+		all[k] = v
+	}
+	c, err := NewConfig(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaultsAreTheReports(t *testing.T) {
+	c, err := NewConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{Dataset: "cifar10", ImageSize: 32, Channels: 3, Classes: 10, PatchSize: 4, EmbedDim: 240, Heads: 12, EncoderLayers: 4,
+		ClassTokenLayer: 4, MLPDim: 1024, Dropout: 0.1, LearningRate: 1e-4, Optimizer: "adam", BatchSize: 100, Epochs: 10}
+	if c != want {
+		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
+	}
+	// 117.9 GFLOP is what the feasibility study counted for this model.
+	if g := c.FLOPs() / 1e9; math.Abs(g-117.9) > 0.5 {
+		t.Errorf("a step is %.2f GFLOP, want 117.9", g)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		params map[string]any
+		want   string // "" for valid
+	}{
+		{nil, ""},
+		{map[string]any{"heads": int64(8), "patch_size": 8.0, "learning_rate": 1}, ""},
+		{map[string]any{"patch_size": 2, "heads": 12}, ""},
+		{map[string]any{"dataset": "fashion-mnist", "image_size": 28, "heads": 10}, ""},
+		{map[string]any{"heads": 7}, "heads: 7 does not divide embed_dim 240 (use a divisor of 240, or add the constraint 'embed_dim % heads == 0')"},
+		{map[string]any{"patch_size": 5, "embed_dim": 12}, "patch_size: 5 does not divide image_size 32 (use a divisor of 32, or add the constraint 'image_size % patch_size == 0')"},
+		{map[string]any{"class_token_layer": 5}, "class_token_layer: there is no encoder layer 5 to read after (use at most encoder_layers, which is 4)"},
+		{map[string]any{"epoch": 3}, `epoch: vit has no such parameter; did you mean "epochs"?`},
+		{map[string]any{"learning_rate": -1}, "learning_rate: -1 is out of range: want more than 0"},
+		{map[string]any{"dropout": 1.0}, "dropout: 1 is out of range: want at least 0 and less than 1"},
+		{map[string]any{"batch_size": 2.5}, "batch_size: want an integer, not 2.5"},
+		{map[string]any{"optimizer": "lbfgs"}, `optimizer: "lbfgs" is none of adam, adamw, sgd`},
+		{map[string]any{"dataset": "cifar"}, `dataset: unknown data set "cifar"`},
+		{map[string]any{"weight_decay": 0.1}, "weight_decay: adam has none (use optimizer adamw, or leave weight_decay at 0)"},
+		{map[string]any{"image_size": 1024, "patch_size": 1, "embed_dim": 12}, "more than the 16384 that fit into memory"},
+		{map[string]any{"heads": 7, "class_token_layer": 9}, "; class_token_layer: there is no encoder layer 9"},
+	} {
+		err := Validate(c.params)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%v: %v", c.params, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v gives %v, want %s", c.params, err, c.want)
+		}
+	}
+}
+
+// fillRandom puts noise and labels into the training batch.
+func fillRandom(m *Model, seed uint64) {
+	r, b := nn.NewRand(seed), m.TrainBatch()
+	nn.Normal(1)(b.Images, r)
+	for i := range b.Labels {
+		b.Labels[i] = int32(r.Intn(m.Config.Classes))
+	}
+}
+
+// TestModelGradient compares the gradient of the whole model with central
+// differences of its loss along a random direction of each weight.
+func TestModelGradient(t *testing.T) {
+	m, err := NewModel(tiny(t, map[string]any{"dropout": 0.2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillRandom(m, 1)
+	loss := func() float64 {
+		r, err := m.train.run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Loss
+	}
+	r := nn.NewRand(2)
+	for _, w := range m.Params.All() { // away from the start, where the head is small and biases are zero
+		for i := range w.Data() {
+			w.Data()[i] += float32(0.2 * r.Normal())
+		}
+	}
+	loss()
+	grads := make([][]float32, len(m.weights))
+	for i, w := range m.weights {
+		g, err := w.Grad()
+		if err != nil {
+			t.Fatal(err)
+		}
+		grads[i] = slices.Clone(g.Data().([]float32))
+	}
+	for i, w := range m.weights {
+		data := w.Value().Data().([]float32)
+		saved := slices.Clone(data)
+		// Along the gradient itself the difference is largest, and stands out of the rounding of a float32 loss.
+		norm := 0.0
+		for _, g := range grads[i] {
+			norm += float64(g) * float64(g)
+		}
+		norm = math.Sqrt(norm)
+		if norm < 1e-6 {
+			t.Errorf("the gradient of %s is %g: nothing reaches it", w.(*nn.Trainable).Name(), norm)
+			continue
+		}
+		h := min(0.02, 0.05/norm)
+		at := func(sign float64) float64 {
+			for j, g := range grads[i] {
+				data[j] = saved[j] + float32(sign*h*float64(g)/norm)
+			}
+			return loss()
+		}
+		numeric := (at(1) - at(-1)) / (2 * h)
+		copy(data, saved)
+		if math.Abs(numeric-norm) > 0.02*norm+1e-4 {
+			t.Errorf("%s: slope %v along the gradient, want its norm %v", w.(*nn.Trainable).Name(), numeric, norm)
+		}
+	}
+}
+
+// recorder keeps what a training reports.
+type recorder struct {
+	steps    []int64
+	metrics  []map[string]float64
+	progress float64
+	onReport func()
+}
+
+func (r *recorder) Report(step int64, metrics map[string]float64) error {
+	r.steps, r.metrics = append(r.steps, step), append(r.metrics, metrics)
+	if r.onReport != nil {
+		r.onReport()
+	}
+	return nil
+}
+
+func (r *recorder) Progress(fraction float64, _ int64) error {
+	r.progress = fraction
+	return nil
+}
+
+// train runs a configuration and returns the model and what was reported.
+func train(ctx context.Context, t *testing.T, c Config, rec *recorder) (*Model, error) {
+	t.Helper()
+	d, err := Open(ctx, &c, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := NewModel(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, Train(ctx, m, d, rec)
+}
+
+// weightBits are all weights of a model, as bits.
+func weightBits(m *Model) []uint32 {
+	var bits []uint32
+	for _, w := range m.Params.All() {
+		for _, v := range w.Data() {
+			bits = append(bits, math.Float32bits(v))
+		}
+	}
+	return bits
+}
+
+func TestWeightsDoNotDependOnThreads(t *testing.T) {
+	before := kernel.Threads()
+	defer kernel.SetThreads(before)
+	c := tiny(t, map[string]any{"image_size": 32, "patch_size": 4, "embed_dim": 48, "mlp_dim": 96, "train_images": 60})
+	var want []uint32
+	var reported map[string]float64
+	for _, threads := range []int{1, 2, 5, 1} {
+		kernel.SetThreads(threads)
+		rec := &recorder{}
+		m, err := train(t.Context(), t, c, rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := weightBits(m)
+		if want == nil {
+			want, reported = got, rec.metrics[0]
+			continue
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the weights with %d threads differ from those with 1", threads)
+		}
+		if rec.metrics[0]["test_loss"] != reported["test_loss"] || rec.metrics[0]["train_loss"] != reported["train_loss"] {
+			t.Errorf("the losses with %d threads differ: %v and %v", threads, rec.metrics[0], reported)
+		}
+	}
+	c.Seed++
+	m, err := train(t.Context(), t, c, &recorder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(weightBits(m), want) {
+		t.Error("the weights do not depend on the seed")
+	}
+}
+
+// TestIncompleteBatch checks that places left over in a batch have no part in anything.
+func TestIncompleteBatch(t *testing.T) {
+	step := func(batch, images int) (Result, []uint32) {
+		c := tiny(t, map[string]any{"batch_size": batch, "dropout": 0, "optimizer": "sgd"})
+		d, err := Open(t.Context(), &c, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := NewModel(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idx := make([]int, images)
+		for i := range idx {
+			idx[i] = i
+		}
+		if err := m.TrainBatch().fill(d, d.Train, idx); err != nil {
+			t.Fatal(err)
+		}
+		r, err := m.Step()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, weightBits(m)
+	}
+	full, fullBits := step(7, 7)
+	padded, paddedBits := step(20, 7)
+	if math.Abs(full.Loss-padded.Loss) > 1e-6 || full.Correct != padded.Correct {
+		t.Errorf("7 images in a batch of 20 give %+v, in one of 7 %+v", padded, full)
+	}
+	for i := range fullBits {
+		a, b := math.Float32frombits(fullBits[i]), math.Float32frombits(paddedBits[i])
+		if math.Abs(float64(a-b)) > 1e-5 {
+			t.Fatalf("weight %d is %v after a step of 7 in 20, %v after one of 7 in 7", i, b, a)
+		}
+	}
+}
+
+func TestEvaluationSeesTheTrainedWeights(t *testing.T) {
+	c := tiny(t, map[string]any{"dropout": 0.5, "learning_rate": 5e-3})
+	m, err := NewModel(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillRandom(m, 3)
+	copy(m.EvalBatch().Images, m.TrainBatch().Images)
+	copy(m.EvalBatch().Labels, m.TrainBatch().Labels)
+	evaluate := func() float64 {
+		r, err := m.Evaluate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Loss
+	}
+	before := evaluate()
+	if again := evaluate(); again != before {
+		t.Errorf("evaluating twice gives %v and %v: is dropout on?", before, again)
+	}
+	for range 30 {
+		if _, err := m.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := evaluate(); after > 0.9*before {
+		t.Errorf("30 steps on one batch take its loss from %v to %v", before, after)
+	}
+}
+
+func TestOptimizersLearnOneBatch(t *testing.T) {
+	for name, params := range map[string]map[string]any{
+		"adam":  {"optimizer": "adam", "learning_rate": 1e-2},
+		"adamw": {"optimizer": "adamw", "learning_rate": 1e-2, "weight_decay": 0.01},
+		"sgd":   {"optimizer": "sgd", "learning_rate": 0.05},
+		"early": {"class_token_layer": 1, "learning_rate": 1e-2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			params["dropout"] = 0
+			m, err := NewModel(tiny(t, params))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fillRandom(m, 4)
+			var r Result
+			for range 60 {
+				if r, err = m.Step(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r.Loss > 0.5 || r.Correct < 18 {
+				t.Errorf("after 60 steps on 20 images: %+v", r)
+			}
+		})
+	}
+}
+
+func TestLearnsShapes(t *testing.T) {
+	c := tiny(t, map[string]any{"train_images": 500, "test_images": 200, "patch_size": 4, "embed_dim": 32, "heads": 4, "mlp_dim": 64, "batch_size": 25,
+		"epochs": 6, "learning_rate": 2e-3, "dropout": 0})
+	rec := &recorder{}
+	if _, err := train(t.Context(), t, c, rec); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(rec.steps, []int64{1, 2, 3, 4, 5, 6}) || rec.progress != 1 {
+		t.Errorf("reported steps %v and progress %v, want one for each epoch and 1", rec.steps, rec.progress)
+	}
+	last := rec.metrics[len(rec.metrics)-1]
+	for _, name := range []string{"train_loss", "train_accuracy", "test_loss", "test_accuracy", "images_per_second"} {
+		if v, ok := last[name]; !ok || v <= 0 {
+			t.Errorf("metric %s is %v", name, v)
+		}
+	}
+	if last["train_loss"] >= rec.metrics[0]["train_loss"] || last["test_accuracy"] < 0.2 {
+		t.Errorf("no learning: %v at first, %v in the end (chance is 0.1)", rec.metrics[0], last)
+	}
+}
+
+func TestDivergence(t *testing.T) {
+	_, err := train(t.Context(), t, tiny(t, map[string]any{"optimizer": "sgd", "learning_rate": 1e18, "epochs": 5}), &recorder{})
+	if !errors.Is(err, report.ErrDiverged) || !strings.Contains(err.Error(), "at step ") {
+		t.Errorf("training at an absurd learning rate ends with %v", err)
+	}
+}
+
+func TestCancellation(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	rec := &recorder{onReport: cancel} // after the first epoch
+	_, err := train(ctx, t, tiny(t, map[string]any{"epochs": 1000}), rec)
+	if !errors.Is(err, context.Canceled) || len(rec.steps) != 1 {
+		t.Errorf("a cancelled training ends with %v after %d epochs", err, len(rec.steps))
+	}
+}
+
+func TestRunThroughTheProtocol(t *testing.T) {
+	before := kernel.Threads()
+	defer kernel.SetThreads(before)
+	dir := t.TempDir()
+	run := func(params string) error {
+		s, err := report.NewSession(json.RawMessage(params), dir, os.Stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.ReportPath = filepath.Join(dir, "report.jsonl")
+		defer func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		return Run(t.Context(), s)
+	}
+	const small = `"train_images": 40, "test_images": 20, "image_size": 16, "patch_size": 8, "embed_dim": 12, "heads": 2, "mlp_dim": 8, "batch_size": 20, "epochs": 2, "threads": 1`
+	if err := run(`{"dataset": "shapes", ` + small + `}`); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "report.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"step":1`, `"step":2`, `"test_accuracy":`, `"train_loss":`, `"progress":1`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("the report lacks %s:\n%s", want, b)
+		}
+	}
+
+	for params, want := range map[string]string{
+		`{"heads": 7}`: "heads: 7 does not divide embed_dim 240",
+		`{"dataset": "shapes", "classes": 3, ` + small + `}`: "has 10 classes, more than 3 (set classes to 10)",
+	} {
+		if err := run(params); !errors.Is(err, report.ErrSpec) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s ends with %v, want a spec error with %q", params, err, want)
+		}
+	}
+	var missing *data.MissingError
+	if err := run(`{"dataset": "cifar10"}`); !errors.As(err, &missing) {
+		t.Errorf("training without the data set ends with %v, want a data.MissingError", err)
+	}
+}
+
+func BenchmarkStep(b *testing.B) {
+	for _, threads := range []int{1, 2} {
+		b.Run(map[int]string{1: "threads=1", 2: "threads=2"}[threads], func(b *testing.B) {
+			before := kernel.Threads()
+			defer kernel.SetThreads(before)
+			kernel.SetThreads(threads)
+			c, err := NewConfig(nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			m, err := NewModel(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			fillRandom(m, 1)
+			if _, err := m.Step(); err != nil { // touches all memory
+				b.Fatal(err)
+			}
+			start, steps := time.Now(), 0
+			for b.Loop() {
+				if _, err := m.Step(); err != nil {
+					b.Fatal(err)
+				}
+				steps++
+			}
+			b.ReportMetric(c.FLOPs()*float64(steps)/time.Since(start).Seconds()/1e9, "GFLOP/s")
+		})
+	}
+}

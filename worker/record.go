@@ -1,0 +1,136 @@
+package worker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"swath/proto/wire"
+	"swath/sweeps"
+)
+
+// The files that the agent keeps in an attempt's directory.
+const (
+	attemptFile = "attempt.json"
+	processFile = "process.json"
+	endedFile   = "ended.json"
+)
+
+// record is attempt.json: everything of Start, so that an agent can go on with what
+// another one began.
+type record struct {
+	Sweep     sweeps.SweepID  `json:"sweep"`
+	Index     int64           `json:"index"`
+	Attempt   int             `json:"attempt"`
+	Trial     sweeps.TrialID  `json:"trial"`
+	Params    json.RawMessage `json:"params"`
+	SweepName string          `json:"sweep_name"`
+	File      string          `json:"file"`
+	WorkDir   string          `json:"work_dir"`
+	Source    string          `json:"source"`
+}
+
+func writeRecord(dir string, m wire.Start) error {
+	b, err := json.MarshalIndent(record{
+		Sweep: m.Ref.Sweep, Index: m.Ref.Index, Attempt: m.Ref.Attempt,
+		Trial: m.TrialID, Params: m.Params.JSON(),
+		SweepName: m.SweepName, File: m.File, WorkDir: m.WorkDir, Source: string(m.Source),
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, attemptFile), b)
+}
+
+func readRecord(dir string) (wire.Start, error) {
+	var r record
+	if err := readJSON(dir, attemptFile, &r); err != nil {
+		return wire.Start{}, err
+	}
+	params, err := sweeps.ParamsFromJSON(r.Params)
+	if err != nil {
+		return wire.Start{}, fmt.Errorf("parameters in %s: %w", filepath.Join(dir, attemptFile), err)
+	}
+	return wire.Start{
+		Ref:     sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: r.Sweep, Index: r.Index}, Attempt: r.Attempt},
+		TrialID: r.Trial, Params: params, SweepName: r.SweepName,
+		Source: []byte(r.Source), File: r.File, WorkDir: r.WorkDir,
+	}, nil
+}
+
+// writeJSON and readJSON keep one value in a file of an attempt's directory.
+func writeJSON(dir, name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, name), b)
+}
+
+func readJSON(dir, name string, v any) error {
+	file := filepath.Join(dir, name)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s is damaged: %w", file, err)
+	}
+	return nil
+}
+
+// attemptDir is the name of an attempt's directory.
+func attemptDir(ref sweeps.AttemptRef) string {
+	return fmt.Sprintf("%s-%d-%d", safeName(string(ref.Sweep)), ref.Index, ref.Attempt)
+}
+
+// safeName returns a name that is one element of a path and that no two names share: s
+// itself where it is harmless, as the names that swath makes are.
+func safeName(s string) string {
+	safe := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		}
+		return '_'
+	}, s)
+	if safe == s && s != "" && s[0] != '.' && len(s) <= 128 {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	if len(safe) > 64 {
+		safe = safe[:64]
+	}
+	return "_" + strings.TrimLeft(safe, ".") + "-" + hex.EncodeToString(sum[:4])
+}
+
+// keepArtifacts moves what an attempt left in its artifact directory to the home's
+// artifacts. Files of an earlier attempt of the trial, or of an older sweep by the same
+// name, give way; those of a later attempt stay, and then the attempt's own are dropped.
+func keepArtifacts(root, from string, m wire.Start) (kept string, err error) {
+	files, err := os.ReadDir(from)
+	if err != nil || len(files) == 0 {
+		return "", nil // there never was a directory, or nothing is in it
+	}
+	to := filepath.Join(root, "artifacts", safeName(m.SweepName), strconv.FormatInt(m.Ref.Index, 10))
+	const ownerFile = ".attempt" // tells whose files these are
+	var owner sweeps.AttemptRef
+	if readJSON(to, ownerFile, &owner) == nil && owner.TrialKey == m.Ref.TrialKey && owner.Attempt > m.Ref.Attempt {
+		return "", nil
+	}
+	if err := writeJSON(from, ownerFile, m.Ref); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return "", err
+	}
+	return to, os.Rename(from, to)
+}
