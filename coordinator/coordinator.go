@@ -19,6 +19,9 @@ type Config struct {
 	// fraction of the lease.
 	Heartbeat time.Duration
 	Log       *slog.Logger
+	// Rests reports whether the coordinator should leave a sweep that has not ended
+	// alone: keep its records as they are and hand out nothing. Nil for none.
+	Rests func(*sweeps.Sweep) bool
 	// Now is the clock; time.Now unless a test says otherwise.
 	Now func() time.Time
 }
@@ -213,7 +216,7 @@ func (c *Coordinator) load() (*dispatch.State, error) {
 	c.fence.reset()
 	for _, sw := range list {
 		state.Name(sw.ID, sw.Name)
-		if sw.State.Terminal() {
+		if sw.State.Terminal() || (c.cfg.Rests != nil && c.cfg.Rests(sw)) {
 			continue
 		}
 		l, err := c.specs.get(sw)

@@ -4,7 +4,10 @@ import "swath/sweeps"
 
 // Column is one thing to print of every row. Its name is what filters and sort keys
 // call it too.
-type Column struct{ field field }
+type Column struct {
+	field field
+	keep  bool // it is among the last to be left out of a table that is too wide
+}
 
 // Name is the column's heading.
 func (c Column) Name() string { return c.field.name }
@@ -17,7 +20,7 @@ func ParseColumns(s string, fields Fields) ([]Column, error) {
 		if err != nil {
 			return nil, invalidf("columns: %w", err)
 		}
-		columns = append(columns, Column{f})
+		columns = append(columns, Column{field: f})
 	}
 	if len(columns) == 0 {
 		return nil, invalidf("columns: no column is named")
@@ -34,7 +37,7 @@ func DefaultColumns(fields Fields, objective sweeps.Objective) []Column {
 		columns = append(columns, fields.paramColumn(name))
 	}
 	if objective.Name != "" {
-		columns = append(columns, fields.metricColumn(objective.Name), Column{bestField(objective.Name)})
+		columns = append(columns, fields.metricColumn(objective.Name), Column{field: bestField(objective.Name), keep: true})
 	}
 	for _, name := range fields.metrics.list {
 		if name != objective.Name {
@@ -55,7 +58,7 @@ func AllColumns(fields Fields) []Column {
 		columns = append(columns, fields.metricColumn(name))
 	}
 	for _, name := range fields.best.list {
-		columns = append(columns, Column{bestField(name)})
+		columns = append(columns, Column{field: bestField(name)})
 	}
 	return append(columns, fixedColumns("attempts", "worker", "duration_s", "class", "error")...)
 }
@@ -80,7 +83,7 @@ func fixedColumns(names ...string) []Column {
 	columns := make([]Column, 0, len(names))
 	for _, name := range names {
 		if f, ok := fixedField(name); ok {
-			columns = append(columns, Column{f})
+			columns = append(columns, Column{field: f})
 		}
 	}
 	return columns
@@ -92,7 +95,7 @@ func (f *Fields) paramColumn(name string) Column {
 	if _, hidden := fixedField(name); hidden {
 		got.name = spell(nsParams, name)
 	}
-	return Column{got}
+	return Column{field: got}
 }
 
 func (f *Fields) metricColumn(name string) Column {
@@ -100,5 +103,5 @@ func (f *Fields) metricColumn(name string) Column {
 	if _, hidden := fixedField(name); hidden || f.params.has[name] {
 		got.name = spell(nsMetrics, name)
 	}
-	return Column{got}
+	return Column{field: got}
 }

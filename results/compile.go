@@ -70,7 +70,10 @@ func (c *compiler) compile(n ast.Node) (node, error) {
 func (c *compiler) name(n *ast.IdentifierNode) (node, error) {
 	f, err := c.fields.bare(n.Value)
 	if err != nil {
-		return node{}, c.errorAt(n.Location(), "%s%s", err, c.spelling(n))
+		if meant := c.spelling(n); meant != "" {
+			return node{}, c.errorAt(n.Location(), "unknown name %q; write %s", n.Value, meant)
+		}
+		return node{}, c.errorAt(n.Location(), "%w", err)
 	}
 	return fieldNode(f), nil
 }
@@ -79,8 +82,8 @@ func fieldNode(f field) node {
 	return node{kind: f.kind, eval: f.get, name: f.name, note: f.note}
 }
 
-// spelling helps where a name that is no identifier was written bare, and so was read
-// as an expression, as val/loss is.
+// spelling tells how to write a name that is no identifier where it was written bare,
+// and so was read as an expression, as val/loss is.
 func (c *compiler) spelling(n *ast.IdentifierNode) string {
 	at := min(n.Location().From, len([]rune(c.source)))
 	rest := string([]rune(c.source)[at:])
@@ -90,7 +93,7 @@ func (c *compiler) spelling(n *ast.IdentifierNode) string {
 	}{{nsParams, c.fields.params.list}, {nsMetrics, c.fields.metrics.list}} {
 		for _, name := range list.names {
 			if strings.HasPrefix(rest, name) && !path.MatchString(name) {
-				return "; write " + spell(list.ns, name)
+				return spell(list.ns, name)
 			}
 		}
 	}
@@ -102,7 +105,7 @@ func (c *compiler) member(n *ast.MemberNode) (node, error) {
 	if segments := segmentsOf(n); segments != nil {
 		f, err := c.resolve(segments)
 		if err != nil {
-			return node{}, c.errorAt(start(n), "%s", err)
+			return node{}, c.errorAt(start(n), "%w", err)
 		}
 		return fieldNode(f), nil
 	}

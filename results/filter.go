@@ -18,6 +18,9 @@ const maxExpression = 16 << 10
 // takes. The middle of a < b < c is compiled twice, so nesting could double it.
 const maxNodes = 10_000
 
+// maxShown is how much of an expression an error repeats.
+const maxShown = 500
+
 // Filter is a compiled expression that a row matches or not. It may be used by several
 // goroutines at a time.
 //
@@ -47,9 +50,9 @@ func (f *Filter) match(r *Row) (bool, error) {
 		return false, nil
 	case fault:
 		err, _ := v.ref.(error)
-		return false, fmt.Errorf("filter %q on trial %d: %w", f.source, r.Index, err)
+		return false, fmt.Errorf("filter %q on trial %d: %w", cut(f.source, maxShown), r.Index, err)
 	default:
-		return false, invalidf("filter %q on trial %d: the expression gives %s, want true or false", f.source, r.Index, v.kind)
+		return false, invalidf("filter %q on trial %d: the expression gives %s, want true or false", cut(f.source, maxShown), r.Index, v.kind)
 	}
 }
 
@@ -103,7 +106,7 @@ type compiler struct {
 func (c *compiler) parseError(err error) error {
 	var e *file.Error
 	if !errors.As(err, &e) {
-		return invalidf("filter %q: %v", c.source, err)
+		return invalidf("filter %q: %v", cut(c.source, maxShown), err)
 	}
 	hint := ""
 	switch {
@@ -133,7 +136,7 @@ func (c *compiler) errorAt(loc file.Location, format string, args ...any) error 
 	if strings.Contains(strings.TrimSpace(c.source), "\n") {
 		place = fmt.Sprintf("line %d, column %d", line, column)
 	}
-	return invalidf("filter %q: %s: %s", c.source, place, fmt.Sprintf(format, args...))
+	return invalidf("filter %q: %s: %w", cut(c.source, maxShown), place, fmt.Errorf(format, args...))
 }
 
 // start is where an expression begins. The location of an operator's node is that of

@@ -77,11 +77,13 @@ func (w *Writer[T]) Close() error {
 // NewWriter returns a writer of rows to w.
 func NewWriter(w io.Writer, format Format, layout Layout) (*Writer[Row], error) {
 	fields := make([]field, len(layout.Columns))
+	headings := make([]heading, len(layout.Columns))
 	for i, c := range layout.Columns {
 		fields[i] = c.field
+		headings[i] = heading{name: c.field.name, style: c.field.style, keep: c.keep}
 	}
 	s := shape[Row]{
-		headings: headings(fields),
+		headings: headings,
 		cells: func(r *Row, cells []value) []value {
 			for _, f := range fields {
 				cells = append(cells, f.get(r))
@@ -127,14 +129,7 @@ type shape[T any] struct {
 type heading struct {
 	name  string
 	style style
-}
-
-func headings(fields []field) []heading {
-	hs := make([]heading, len(fields))
-	for i, f := range fields {
-		hs[i] = heading{f.name, f.style}
-	}
-	return hs
+	keep  bool // see Column
 }
 
 func newWriter[T any](w io.Writer, format Format, s shape[T], layout Layout) (*Writer[T], error) {
@@ -151,13 +146,13 @@ func newWriter[T any](w io.Writer, format Format, s shape[T], layout Layout) (*W
 		return csvWriter(buf, s), nil
 	case Table, Markdown:
 		g := &grid{headings: s.headings}
-		print := func() error { return g.table(buf, layout.MaxWidth, s.empty) }
+		finish := func() error { return g.table(buf, layout.MaxWidth, s.empty) }
 		if format == Markdown {
-			print = func() error { return g.markdown(buf) }
+			finish = func() error { return g.markdown(buf) }
 		}
 		return &Writer[T]{
 			write: func(row *T) error { g.add(s.cells(row, nil)); return nil },
-			close: print,
+			close: finish,
 		}, nil
 	}
 	_, err := ParseFormat(string(format))

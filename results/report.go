@@ -98,11 +98,11 @@ func reportGroups(b *bytes.Buffer, fields Fields, objective sweeps.Objective, gr
 	var columns []heading
 	for _, name := range fields.Varying() {
 		if name != SeedParam {
-			columns = append(columns, heading{name, styleParam})
+			columns = append(columns, heading{name: name})
 		}
 	}
 	params := len(columns)
-	columns = append(columns, heading{"seeds", styleParam}, heading{"mean ± sd", styleID})
+	columns = append(columns, heading{name: "seeds"}, heading{name: "mean ± sd", style: styleID, keep: true})
 	values := make([]value, 0, 2*len(groups))
 	for _, g := range groups {
 		values = append(values, floatValue(g.Mean))

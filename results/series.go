@@ -59,8 +59,8 @@ func (r *SeriesRow) time() value {
 func NewSeriesWriter(w io.Writer, format Format, layout Layout) (*Writer[SeriesRow], error) {
 	return newWriter(w, format, shape[SeriesRow]{
 		headings: []heading{
-			{"trial", styleID}, {"index", styleParam}, {"metric", styleParam},
-			{"step", styleParam}, {"value", styleMetric}, {"time", styleID},
+			{name: "trial", style: styleID}, {name: "index"}, {name: "metric"},
+			{name: "step"}, {name: "value", style: styleMetric}, {name: "time", style: styleID},
 		},
 		cells: func(r *SeriesRow, cells []value) []value {
 			return append(cells, textValue(string(r.Trial)), intValue(r.Index), textValue(r.Metric),

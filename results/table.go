@@ -26,6 +26,7 @@ type column struct {
 	right bool // numbers are aligned right
 	width int
 	fixed bool // it is not shortened to make a table fit
+	keep  bool // others are left out before it
 }
 
 // columns renders the cells.
@@ -36,7 +37,7 @@ func (g *grid) columns() []column {
 		for j, row := range g.rows {
 			values[j] = row[i]
 		}
-		c := column{head: printable(h.name), cells: render(values, h.style)}
+		c := column{head: printable(h.name), cells: render(values, h.style), keep: h.keep}
 		c.right = numeric(values)
 		c.fixed = c.right || h.style == styleID
 		c.width = width(c.head)
@@ -90,8 +91,7 @@ func (g *grid) table(w *bufio.Writer, limit int, empty string) error {
 		}
 		return w.Flush()
 	}
-	columns := g.columns()
-	shrink(columns, limit)
+	columns, left := fit(g.columns(), limit)
 	var line strings.Builder
 	for row := -1; row < len(g.rows); row++ {
 		line.Reset()
@@ -113,6 +113,11 @@ func (g *grid) table(w *bufio.Writer, limit int, empty string) error {
 			return err
 		}
 	}
+	if len(left) > 0 {
+		if _, err := w.WriteString("not shown for want of width: " + strings.Join(left, ", ") + "\n"); err != nil {
+			return err
+		}
+	}
 	return w.Flush()
 }
 
@@ -126,13 +131,48 @@ func (c *column) pad(cell string) string {
 	return cell + space
 }
 
-// shrink takes cells from the widest columns of text until the table fits, as far as
-// that leaves something to read.
-func shrink(columns []column, limit int) {
-	const least = 8
+// leastText is how narrow a column of text may become to make a table fit.
+const leastText = 8
+
+// fit makes a table as wide as the limit, if it is wider: it shortens texts, and where
+// that is not enough leaves out columns, the last ones first but for those to keep, and
+// returns their names. A column is cut by the line's end only if it is alone.
+func fit(columns []column, limit int) (kept []column, left []string) {
 	if limit <= 0 {
-		return
+		return columns, nil
 	}
+	room := limit + len(gap)
+	for _, c := range columns {
+		if c.keep {
+			room -= len(gap) + c.least()
+		}
+	}
+	full := false
+	for _, c := range columns {
+		if !c.keep {
+			need := len(gap) + c.least()
+			if full = full || need > room && len(kept) > 0; full {
+				left = append(left, c.head)
+				continue
+			}
+			room -= need
+		}
+		kept = append(kept, c)
+	}
+	shrink(kept, limit)
+	return kept, left
+}
+
+// least is the width that the column has at least.
+func (c *column) least() int {
+	if c.fixed {
+		return c.width
+	}
+	return min(c.width, leastText)
+}
+
+// shrink takes cells from the widest columns of text until the table fits.
+func shrink(columns []column, limit int) {
 	total := len(gap) * (len(columns) - 1)
 	for _, c := range columns {
 		total += c.width
@@ -140,20 +180,15 @@ func shrink(columns []column, limit int) {
 	for total > limit {
 		widest := -1
 		for i, c := range columns {
-			if !c.fixed && c.width > least && (widest < 0 || c.width > columns[widest].width) {
+			if c.width > c.least() && (widest < 0 || c.width > columns[widest].width) {
 				widest = i
 			}
 		}
 		if widest < 0 {
-			return // the lines are cut instead
+			return
 		}
-		// All the excess at once where no other column is near, else one cell.
-		take := 1
-		if excess := total - limit; columns[widest].width-excess > 64 {
-			take = excess
-		}
-		columns[widest].width -= take
-		total -= take
+		columns[widest].width--
+		total--
 	}
 }
 

@@ -1,6 +1,7 @@
 package results
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -78,6 +79,7 @@ func printable(s string) string {
 	if clean && utf8.ValidString(s) {
 		return s
 	}
+	s = escapeSequence.ReplaceAllString(s, "")
 	return strings.Map(func(r rune) rune {
 		switch {
 		case harmless(r):
@@ -89,6 +91,9 @@ func printable(s string) string {
 		}
 	}, s)
 }
+
+// escapeSequence is what colours a terminal, mostly.
+var escapeSequence = regexp.MustCompile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
 
 // harmless excludes controls, line separators and the marks that change direction.
 func harmless(r rune) bool {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,6 +156,8 @@ func TestCorpusVerdicts(t *testing.T) {
 	t.Logf("%d accepted, %d not supported yet, %d refused", accepted, later, refused)
 }
 
+var wholeFloat = regexp.MustCompile(`(\b\d+)\.0\b`)
+
 func TestCorpusCommands(t *testing.T) {
 	compared := 0
 	for name, source := range corpusFiles(t) {
@@ -204,8 +207,9 @@ func TestCorpusCommands(t *testing.T) {
 				continue
 			}
 			// The forms were printed before whole floats became integers.
-			got, wanted := strings.Join(argv[1:], " "), strings.Join(words, " ")
-			if got != wanted && got != strings.ReplaceAll(strings.ReplaceAll(wanted+" ", ".0 ", " "), ".0,", ",")[:len(got)] {
+			got := strings.Join(argv[1:], " ")
+			wanted := wholeFloat.ReplaceAllString(strings.Join(words, " "), "$1")
+			if got != wanted {
 				t.Errorf("%s: %s:\n got %q\nwant %q", name, form, got, wanted)
 			}
 		}

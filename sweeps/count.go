@@ -244,7 +244,7 @@ func (p *Plan) inFile(err error) error {
 	var none *exhausted
 	switch {
 	case errors.As(err, &failed):
-		return p.spec.errorAt(failed.x.at, "%v; exclude such points by a constraint before it, or change the values", failed)
+		return p.spec.errorAt(failed.x.at, "%v; exclude such points by a constraint, or change the values", failed)
 	case errors.As(err, &none):
 		return p.spec.errorAt(none.by.at, "%v", none)
 	default:

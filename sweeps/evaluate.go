@@ -105,28 +105,25 @@ func (e *evaluator) derive(i int) error {
 	return nil
 }
 
-// excludedBy returns the first constraint, in the file's order, that excludes the
-// current point; nil if none does. Constraints after the first are not evaluated, so
-// one may guard the next against a division by zero.
-func (e *evaluator) excludedBy() (*expression, error) {
-	return e.firstFalse(e.space.constraints)
-}
-
+// firstFalse returns the first of the constraints that excludes the current point; nil
+// if none does. It fails only if none does and one cannot be computed: so a constraint
+// may exclude the points at which another, before or after it, divides by zero.
 func (e *evaluator) firstFalse(constraints []*expression) (*expression, error) {
+	var failure error
 	for _, x := range constraints {
 		v, err := e.run(x)
-		if err != nil {
-			return nil, err
-		}
 		holds, ok := v.(bool)
-		if !ok {
-			return nil, e.failed(x, fmt.Errorf("gives %s, but a constraint must be true or false", describeResult(v)))
+		if err == nil && !ok {
+			err = e.failed(x, fmt.Errorf("it gives %s, but a constraint must be true or false", describeResult(v)))
 		}
-		if !holds {
+		switch {
+		case err != nil && failure == nil:
+			failure = err
+		case err == nil && !holds:
 			return x, nil
 		}
 	}
-	return nil, nil
+	return nil, failure
 }
 
 // deriveAll computes every derived parameter.

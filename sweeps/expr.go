@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -160,38 +161,38 @@ func (x *expression) link(s *Space) error {
 	if err != nil {
 		return err
 	}
-	l := &linker{space: s, found: map[int]bool{}}
+	l := linker{}
 	ast.Walk(&tree.Node, l)
-	for i := range s.params {
-		if l.found[i] || l.all {
-			x.refers = append(x.refers, i)
+	for i, p := range s.params {
+		for _, path := range l {
+			if path[0] == "$env" {
+				path = path[1:]
+			}
+			if n := min(len(path), len(p.path)); slices.Equal(path[:n], p.path[:n]) {
+				x.refers = append(x.refers, i)
+				break
+			}
 		}
 	}
 	return nil
 }
 
-// linker is an ast.Visitor that collects the parameters of an expression: too many
-// rather than too few, where a member access cannot be followed.
-type linker struct {
-	space *Space
-	found map[int]bool
-	all   bool
-}
+// linker is an ast.Visitor that collects the paths of names that an expression reads:
+// of a.b.c, the node of the last member and all three names. Where a member is not
+// named but computed, the path ends before it and so stands for the whole group.
+type linker map[ast.Node][]string
 
-// Visit notes what a node refers to. A name stands for itself or for all that a group
-// of this name holds.
-func (l *linker) Visit(n *ast.Node) {
+// Visit sees the parts of a node before the node.
+func (l linker) Visit(n *ast.Node) {
 	switch n := (*n).(type) {
 	case *ast.IdentifierNode:
-		if n.Value == "$env" {
-			// Usually $env["dotted.name"]; which name is not worth following.
-			l.all = true
-			return
-		}
-		for i, p := range l.space.params {
-			if p.path[0] == n.Value {
-				l.found[i] = true
-			}
+		l[n] = []string{n.Value}
+	case *ast.MemberNode:
+		base, ok := l[n.Node]
+		name, named := n.Property.(*ast.StringNode)
+		if ok && named {
+			delete(l, n.Node)
+			l[n] = append(slices.Clip(base), name.Value)
 		}
 	}
 }
@@ -256,7 +257,9 @@ func (d *decoder) explain(x *expression, s *Space, err error) {
 			break
 		}
 		message = fmt.Sprintf("unknown name %q", name)
-		if hint := didYouMean(name, s.names()); hint != "" {
+		if odd := s.oddName(name); odd != "" {
+			message += fmt.Sprintf(`; for the parameter %s write $env["%s"]`, odd, odd)
+		} else if hint := didYouMean(name, s.names()); hint != "" {
 			message += hint
 		} else {
 			message += fmt.Sprintf(": the parameters are %s", strings.Join(s.names(), ", "))
@@ -270,10 +273,23 @@ func (d *decoder) explain(x *expression, s *Space, err error) {
 		message = fmt.Sprintf("unknown name %q in a group of parameters%s", field, didYouMean(field, fields))
 	case strings.HasPrefix(message, "invalid operation: %") && strings.Contains(message, "float64"):
 		message += ": % is for whole numbers; make them whole with int(...)"
+	case message == "unexpected token EOF":
+		message = "something is missing at the end of the expression"
 	case strings.HasPrefix(message, "expected bool"):
 		message = "a constraint must be true or false, as in a % b == 0; " + message
 	}
 	d.errorAt(at, "%s: %s", x.owner, message)
+}
+
+// oddName returns a parameter's name that begins with name but goes on with what an
+// expression takes for an operator, such as batch-size; empty if there is none.
+func (s *Space) oddName(name string) string {
+	for _, p := range s.params {
+		if rest, ok := strings.CutPrefix(p.path[0], name); ok && rest != "" && strings.ContainsAny(rest[:1], ".-") {
+			return p.path[0]
+		}
+	}
+	return ""
 }
 
 // environment is the type of what expressions see: a name for each parameter, a

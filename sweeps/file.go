@@ -55,6 +55,34 @@ var (
 // error. The error is a [FileErrors] with all mistakes of the file; it wraps
 // [ErrInvalid]. What is accepted but looks like a slip is in Spec.Warnings. The file's
 // name is used in messages, and for the sweep's name if the file has none.
+//
+// The file is a W&B sweep file in YAML, with some keys of our own:
+//
+//	name, description
+//	method        grid or random
+//	metric        {name, goal: minimize or maximize}
+//	parameters    a mapping from names to one of
+//	                {value: X}, {values: [X, …]},
+//	                {min, max, distribution: uniform, int_uniform or log_uniform_values}
+//	                  (without distribution: int_uniform if both are whole numbers,
+//	                  uniform if both have a point),
+//	                {parameters: …}, a nested group,
+//	                {expr: FORMULA} of other parameters (ours)
+//	constraints   a list of formulas that must be true at a point (ours)
+//	run_cap       how many trials may run
+//	repeat, seed  run each point so often, with parameter seed counting up (ours)
+//	trainer       a built-in trainer (ours); or else
+//	program       and
+//	command       a list of words with W&B's macros
+//	metrics       what to read off a program's output: names, or
+//	              {name, pattern, goal} (pattern is ours)
+//	env           variables for the trial's process (ours)
+//	resources     {cpus, gpus, memory: 10GiB} of one trial (ours)
+//	timeout       of one attempt: 90s, 2h, or seconds (ours)
+//	retries       after a failed attempt (ours)
+//
+// project, entity and controller are accepted and ignored. Formulas are those of
+// github.com/expr-lang/expr; a name that is no identifier is $env["batch-size"].
 func Parse(source []byte, file string) (*Spec, error) {
 	d := &decoder{file: file}
 	s := d.spec(source)
@@ -68,6 +96,7 @@ func Parse(source []byte, file string) (*Spec, error) {
 // spec decodes the file as far as it can be; it is valid only if there are no errors.
 func (d *decoder) spec(source []byte) *Spec {
 	s := &Spec{Objective: Objective{Goal: Minimize}, Space: &Space{}, file: d.file}
+	d.meant = map[string]bool{}
 	root := d.document(source)
 	if root == nil {
 		return s
@@ -97,8 +126,8 @@ func (d *decoder) spec(source []byte) *Spec {
 	}
 	if n, ok := given("method"); ok {
 		s.Method = d.method(n)
-	} else if _, known := d.missing(keys, "method"); !known {
-		d.errorf(root, "method is missing: add method: grid or method: random")
+	} else {
+		d.missing(keys, root, "method", "add method: grid or method: random")
 	}
 	if n, ok := given("metric"); ok {
 		s.Objective = d.metric(n)
@@ -108,7 +137,6 @@ func (d *decoder) spec(source []byte) *Spec {
 	}
 	if n, ok := given("run_cap"); ok {
 		s.RunCap, _ = d.whole(n, "run_cap", 1, math.MaxInt64)
-		s.places.runCap = placeOf(n)
 	}
 	if n, ok := given("seed"); ok {
 		seed, _ := d.whole(n, "seed", 0, math.MaxInt64)
@@ -140,24 +168,27 @@ func (d *decoder) spec(source []byte) *Spec {
 	if n, ok := given("parameters"); ok {
 		s.places.parameters = placeOf(keys["parameters"].at)
 		d.space(s, n, keys["parameters"].at)
-	} else if _, known := d.missing(keys, "parameters"); !known {
-		d.errorf(root, "parameters is missing: add what the sweep varies, such as parameters: {lr: {values: [0.1, 0.01]}}")
+	} else {
+		d.missing(keys, root, "parameters", "add what the sweep varies, such as parameters: {lr: {values: [0.1, 0.01]}}")
 	}
 	if n, ok := given("constraints"); ok {
 		d.constraints(s, n)
 	}
 	d.compile(s)
-	s.Warnings = d.warned
+	inOrder(d.warned)
+	for _, w := range d.warned {
+		s.Warnings = append(s.Warnings, *w)
+	}
 	return s
 }
 
-// missing reports a required key that is there without a value.
-func (d *decoder) missing(keys map[string]entry, key string) (entry, bool) {
-	e, ok := keys[key]
-	if ok {
-		d.errorf(e.at, "%s has no value", key)
+// missing reports a required key that is absent or has no value.
+func (d *decoder) missing(keys map[string]entry, root *yaml.Node, key, hint string) {
+	if e, ok := keys[key]; ok {
+		d.errorf(e.at, "%s has no value: %s", key, hint)
+	} else if !d.meant[key] {
+		d.errorf(root, "%s is missing: %s", key, hint)
 	}
-	return e, ok
 }
 
 // knownKey reports whether a top-level key means something, and complains of it
@@ -171,10 +202,15 @@ func (d *decoder) knownKey(e entry) bool {
 	case laterKeys[e.key] != "":
 		d.errorf(e.at, "%s is not supported yet: %s", e.key, laterKeys[e.key])
 	case foreignKeys[e.key] != "":
+		d.meant[foreignKeys[e.key]] = true
 		d.errorf(e.at, "unknown key %q; did you mean %q?", e.key, foreignKeys[e.key])
 	case e.key == "sweep":
+		for _, k := range supportedKeys {
+			d.meant[k] = true
+		}
 		d.errorf(e.at, "unknown key \"sweep\": the sweep's keys belong at the top level of the file; move them out of it")
 	default:
+		d.meant[closest(e.key, supportedKeys)] = true
 		hint := didYouMean(e.key, supportedKeys)
 		if hint == "" {
 			hint = ": the keys of a sweep file are " + strings.Join(supportedKeys, ", ")
@@ -367,6 +403,7 @@ func (d *decoder) runs(s *Spec, root *yaml.Node, given func(string) (*yaml.Node,
 	switch {
 	case hasTrainer && (hasProgram || hasCommand):
 		d.errorf(trainer, "both a trainer and a program or command are given: keep one; trainer runs a built-in trainer, program and command run your own")
+	case d.meant["trainer"] || d.meant["program"] || d.meant["command"]:
 	case !hasTrainer && !hasProgram && !hasCommand:
 		d.errorf(root, "nothing to run: add trainer: NAME for a built-in trainer, or program: FILE or command: [...] for your own")
 	case hasCommand && !hasProgram && len(s.Command) == 0 && command.Kind == yaml.SequenceNode:

@@ -1,8 +1,9 @@
 package sweeps
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -13,13 +14,19 @@ type FileError struct {
 	Message      string
 }
 
+// newFileError makes an error of one line, whatever the file's texts in it.
+func newFileError(file string, at place, format string, args ...any) *FileError {
+	message := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+	return &FileError{File: file, Line: at.line, Column: at.column, Message: message}
+}
+
 // Error prints the mistake as file:line:column: message.
-func (e *FileError) Error() string {
+func (e FileError) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
 }
 
 // Unwrap makes every mistake in a file an ErrInvalid.
-func (e *FileError) Unwrap() error { return ErrInvalid }
+func (e FileError) Unwrap() error { return ErrInvalid }
 
 // FileErrors are all mistakes of a sweep file, in the order of the file. It is
 // [ErrInvalid], and errors.As finds the first *[FileError].
@@ -45,10 +52,7 @@ func (l FileErrors) Unwrap() []error {
 
 // inOrder sorts mistakes by their place; those of one place keep their order.
 func inOrder(l []*FileError) {
-	sort.SliceStable(l, func(i, j int) bool {
-		if l[i].Line != l[j].Line {
-			return l[i].Line < l[j].Line
-		}
-		return l[i].Column < l[j].Column
+	slices.SortStableFunc(l, func(a, b *FileError) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 }

@@ -180,9 +180,9 @@ func appendJSON(b []byte, v any) []byte {
 		if n, ok := c.(int64); ok {
 			return strconv.AppendInt(b, n, 10)
 		}
-		return appendScalarJSON(b, v)
+		return appendFloatJSON(b, v)
 	case string:
-		return appendScalarJSON(b, v)
+		return appendStringJSON(b, v)
 	case []any:
 		b = append(b, '[')
 		for i, x := range v {
@@ -200,7 +200,7 @@ func appendJSON(b []byte, v any) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendScalarJSON(b, k)
+			b = appendStringJSON(b, k)
 			b = append(b, ':')
 			b = appendJSON(b, v[k])
 		}
@@ -209,13 +209,37 @@ func appendJSON(b []byte, v any) []byte {
 	return append(b, "null"...)
 }
 
-// appendScalarJSON writes a string or a finite float as encoding/json does, but
-// leaves <, > and & readable.
-func appendScalarJSON(b []byte, v any) []byte {
+// appendFloatJSON writes a finite float as encoding/json does: with an exponent if it
+// is below 1e-6 or from 1e21 on.
+func appendFloatJSON(b []byte, f float64) []byte {
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		format = 'e'
+	}
+	b = strconv.AppendFloat(b, f, format, -1, 64)
+	if n := len(b); format == 'e' && n >= 4 && b[n-4] == 'e' && b[n-2] == '0' {
+		b[n-2] = b[n-1] // e-09 is written e-9
+		b = b[:n-1]
+	}
+	return b
+}
+
+// appendStringJSON writes a string as encoding/json does, but leaves <, > and &
+// readable.
+func appendStringJSON(b []byte, s string) []byte {
+	plain := true
+	for i := 0; i < len(s) && plain; i++ {
+		plain = s[i] >= ' ' && s[i] < 0x7f && s[i] != '"' && s[i] != '\\'
+	}
+	if plain {
+		b = append(b, '"')
+		b = append(b, s...)
+		return append(b, '"')
+	}
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := e.Encode(s); err != nil { // no string makes it fail
 		return append(b, "null"...)
 	}
 	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)

@@ -57,6 +57,23 @@ type dimension struct {
 // the constraints leave nothing (as far as a million combinations show), or if an
 // expression fails at one of the points that are tried.
 func (s *Spec) Plan() (*Plan, error) {
+	p, err := s.plan()
+	if err != nil {
+		return nil, err
+	}
+	if s.Method == Random {
+		err = p.checkRandom()
+	} else {
+		err = p.checkGrid()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// plan returns the plan without a look at its points.
+func (s *Spec) plan() (*Plan, error) {
 	p := &Plan{spec: s, repeat: int64(max(s.Repeat, 1)), prefix: s.trainerIdentity()}
 	if s.Method == Random {
 		p.size = math.MaxInt64
@@ -67,7 +84,7 @@ func (s *Spec) Plan() (*Plan, error) {
 		for i, q := range s.Space.params {
 			p.keys[i] = drawKey(s.Seed, q.path)
 		}
-		return p, p.checkRandom()
+		return p, nil
 	}
 	p.points = 1
 	for i, q := range s.Space.params {
@@ -90,7 +107,7 @@ func (s *Spec) Plan() (*Plan, error) {
 		p.dims[i].stride = stride
 		stride *= p.dims[i].size
 	}
-	return p, p.checkGrid()
+	return p, nil
 }
 
 // Size is the number of indices, those of excluded points included; math.MaxInt64
@@ -148,7 +165,7 @@ func (p *Plan) combine(point int64) (*evaluator, error) {
 	for _, d := range p.dims {
 		e.set(d.param, p.spec.Space.params[d.param].gridValue(point/d.stride%d.size))
 	}
-	by, err := e.excludedBy()
+	by, err := e.firstFalse(p.spec.Space.constraints)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +186,7 @@ func (p *Plan) draw(number int64) (*evaluator, error) {
 				e.set(i, q.quantile(uniform01(p.keys[i], number, try)))
 			}
 		}
-		by, err := e.excludedBy()
+		by, err := e.firstFalse(p.spec.Space.constraints)
 		if err != nil {
 			return nil, err
 		}
@@ -178,17 +195,25 @@ func (p *Plan) draw(number int64) (*evaluator, error) {
 		}
 		blame[by]++
 	}
-	return nil, &exhausted{by: mostBlamed(p.spec.Space.constraints, blame)}
+	by := mostBlamed(p.spec.Space.constraints, blame)
+	return nil, &exhausted{by: by, alone: blame[by] == maxTries}
 }
 
 // exhausted is the error of a draw that the constraints exclude however often it is
 // tried.
-type exhausted struct{ by *expression }
+type exhausted struct {
+	by    *expression
+	alone bool // whether it excluded every try by itself
+}
 
 func (x *exhausted) Error() string {
-	return fmt.Sprintf("none of %d random points is allowed by the constraints, most of them not by %s: loosen it, or choose the ranges so that it holds more often",
+	if x.alone {
+		return fmt.Sprintf("%s excludes each of %d random points: loosen it, or choose ranges in which it holds", x.by.owner, maxTries)
+	}
+	return fmt.Sprintf("the constraints exclude each of %d random points, and %s most of them: loosen it, or choose ranges in which it holds more often",
 		maxTries, x.by.owner)
 }
+
 func (x *exhausted) Unwrap() error { return ErrInvalid }
 
 // mostBlamed returns the constraint that excluded the most points; of several, the

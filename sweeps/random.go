@@ -17,7 +17,7 @@ import "hash/fnv"
 // and u = (⌊h / 2^11⌋ + ½) / 2^53, which lies strictly between 0 and 1, goes into the
 // distribution's quantile function. Changing any of this changes every random sweep.
 
-const golden = 0x9e3779b97f4a7c15
+const gamma = 0x9e3779b97f4a7c15
 
 func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -34,12 +34,12 @@ func drawKey(seed uint64, path []string) uint64 {
 		_, _ = f.Write([]byte(name))
 		_, _ = f.Write([]byte{0})
 	}
-	return mix(mix(seed+golden) ^ f.Sum64())
+	return mix(mix(seed+gamma) ^ f.Sum64())
 }
 
 // uniform01 is the random number of a draw and a try, strictly between 0 and 1.
 func uniform01(key uint64, draw int64, try int) float64 {
-	h := mix(key + golden*(uint64(draw)+1))
-	h = mix(h + golden*(uint64(try)+1))
+	h := mix(key + gamma*(uint64(draw)+1))
+	h = mix(h + gamma*(uint64(try)+1))
 	return (float64(h>>11) + 0.5) / (1 << 53)
 }

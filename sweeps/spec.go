@@ -98,9 +98,9 @@ func (s *Spec) MetricRules() []MetricRule {
 type place struct{ line, column int }
 
 // places remembers where in the file the keys stand that Plan may complain about.
-type places struct{ parameters, repeat, runCap place }
+type places struct{ parameters, repeat place }
 
 // errorAt makes an error about a place in the spec's file.
 func (s *Spec) errorAt(at place, format string, args ...any) *FileError {
-	return &FileError{File: s.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)}
+	return newFileError(s.file, at, format, args...)
 }

@@ -8,6 +8,15 @@ import (
 // didYouMean returns `; did you mean "x"?` for the candidate that is closest to
 // word, or nothing if none is close.
 func didYouMean(word string, candidates []string) string {
+	if c := closest(word, candidates); c != "" {
+		return `; did you mean "` + c + `"?`
+	}
+	return ""
+}
+
+// closest returns the candidate that is most like word, but not word itself; empty if
+// none is like it.
+func closest(word string, candidates []string) string {
 	best, bestDistance := "", 1+max(1, len(word)/3)
 	sorted := append([]string(nil), candidates...)
 	sort.Strings(sorted)
@@ -16,10 +25,10 @@ func didYouMean(word string, candidates []string) string {
 			best, bestDistance = c, d
 		}
 	}
-	if best == "" || best == word {
+	if best == word {
 		return ""
 	}
-	return `; did you mean "` + best + `"?`
+	return best
 }
 
 // editDistance counts the insertions, deletions, substitutions and swaps of

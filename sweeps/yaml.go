@@ -26,6 +26,9 @@ var (
 	yaml11Bool  = regexp.MustCompile(`^(?:yes|Yes|YES|on|On|ON|(no|No|NO|off|Off|OFF))$`)
 	sexagesimal = regexp.MustCompile(`^[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+$`)
 	yamlLine    = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	// parserProblem are the messages for which the library gives the line from 0.
+	parserProblem = regexp.MustCompile(`^did not find expected (<|node content|'-' indicator|key|',' or)`)
+	bigInteger    = regexp.MustCompile(`^[-+]?[0-9_]+$`)
 )
 
 // decoder collects the mistakes of one file while it is read.
@@ -33,7 +36,10 @@ type decoder struct {
 	file   string
 	lines  []string // of the source, to find a column within a scalar
 	errs   []*FileError
-	warned []FileError
+	warned []*FileError
+	// meant are the keys that unknown ones were probably meant to be: that they are
+	// missing as well is then not worth another message.
+	meant map[string]bool
 }
 
 func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
@@ -41,11 +47,11 @@ func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
 }
 
 func (d *decoder) errorAt(at place, format string, args ...any) {
-	d.errs = append(d.errs, &FileError{File: d.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
+	d.errs = append(d.errs, newFileError(d.file, at, format, args...))
 }
 
 func (d *decoder) warnf(n *yaml.Node, format string, args ...any) {
-	d.warned = append(d.warned, FileError{File: d.file, Line: n.Line, Column: n.Column, Message: fmt.Sprintf(format, args...)})
+	d.warned = append(d.warned, newFileError(d.file, placeOf(n), format, args...))
 }
 
 func placeOf(n *yaml.Node) place { return place{max(n.Line, 1), max(n.Column, 1)} }
@@ -76,8 +82,9 @@ func (d *decoder) document(source []byte) *yaml.Node {
 		return nil
 	}
 	root := doc.Content[0]
-	if n := (&expansion{sizes: map[*yaml.Node]int{}, open: map[*yaml.Node]bool{}}).of(root); n < 0 {
-		d.errorf(root, "an alias (*name) stands inside the value that it names: write the value out")
+	x := &expansion{sizes: map[*yaml.Node]int{}, open: map[*yaml.Node]bool{}}
+	if n := x.of(root); x.loop != nil {
+		d.errorf(x.loop, "the alias *%s stands inside the value that it names: write the value out", x.loop.Value)
 		return nil
 	} else if n > maxNodes {
 		d.errorf(root, "the file's aliases expand to more than %d values: write fewer", maxNodes)
@@ -102,9 +109,16 @@ func (d *decoder) syntax(err error) {
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		text = text[len(m[0]):]
 		if line, err := strconv.Atoi(m[1]); err == nil && line > 0 {
+			if parserProblem.MatchString(text) {
+				line++
+			}
 			at.line = min(line, len(d.lines))
-			rest := d.lines[at.line-1]
-			at.column = 1 + len(rest) - len(strings.TrimLeft(rest, " \t"))
+			rest := strings.TrimLeft(d.lines[at.line-1], " \t")
+			indent := strings.TrimSuffix(d.lines[at.line-1], rest)
+			at.column = 1 + len(indent)
+			if strings.Contains(indent, "\t") {
+				text = "a tab in the indentation; indent with spaces"
+			}
 		}
 	}
 	d.errorAt(at, "not valid YAML: %s", text)
@@ -114,28 +128,25 @@ func (d *decoder) syntax(err error) {
 type expansion struct {
 	sizes map[*yaml.Node]int
 	open  map[*yaml.Node]bool
+	loop  *yaml.Node // an alias inside of what it names, if there is one
 }
 
-// of returns the size of n, more than maxNodes for whatever is larger, and less than
-// zero for a node that contains itself.
+// of returns the size of n, or maxNodes + 1 for whatever is larger.
 func (e *expansion) of(n *yaml.Node) int {
 	if n.Kind == yaml.AliasNode {
+		if e.open[n.Alias] {
+			e.loop = n
+			return 1
+		}
 		n = n.Alias
 	}
 	if size, ok := e.sizes[n]; ok {
 		return size
 	}
-	if e.open[n] {
-		return -1
-	}
 	e.open[n] = true
 	size := 1
 	for _, c := range n.Content {
-		k := e.of(c)
-		if k < 0 {
-			return k
-		}
-		size = min(size+k, maxNodes+1)
+		size = min(size+e.of(c), maxNodes+1)
 	}
 	delete(e.open, n)
 	e.sizes[n] = size
@@ -266,8 +277,8 @@ func scalar(n *yaml.Node) (any, error) {
 		case bool, int, int64:
 			return canonical(v)
 		case float64:
-			if tag == "!!int" {
-				break // an integer that no 64 bits hold
+			if tag == "!!int" || bigInteger.MatchString(n.Value) {
+				break // a float64 would not be the number that was written
 			}
 			c, err := canonical(v)
 			if err != nil {

@@ -2,7 +2,6 @@ package data
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"swath/trainer/data/gunzip"
 )
 
 // CIFAR10Archive is the file name of CIFAR-10's binary version as its authors publish it.
@@ -108,7 +109,15 @@ func locateCIFAR10(dir string) (string, error) {
 		"the same in " + filepath.Join(dir, cifarFolder),
 		archive,
 	}
+	if part := archive + ".part"; exists(part) {
+		missing.Unfinished = part
+	}
 	return "", missing
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 func (c cifarReader) readFile(ctx context.Context, name string, d *Dataset, file int) error {
@@ -138,13 +147,10 @@ func (c cifarReader) readArchive(ctx context.Context, name string, d *Dataset) e
 		}
 		return fmt.Errorf("read cifar10: %s (%s bytes) is truncated or damaged: %w; remove it and run `swath data fetch cifar10`", name, size, err)
 	}
-	unzipped, err := gzip.NewReader(f)
-	if err != nil {
-		return broken(err)
-	}
+	unzipped := gunzip.NewReader(f)
 	seen := make([]bool, len(cifarFiles))
-	for archive := tar.NewReader(unzipped); ; {
-		header, err := archive.Next()
+	for members := tar.NewReader(unzipped); ; {
+		header, err := members.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -155,10 +161,7 @@ func (c cifarReader) readArchive(ctx context.Context, name string, d *Dataset) e
 			if path.Base(header.Name) != want || header.Typeflag != tar.TypeReg {
 				continue
 			}
-			if err := c.readRecords(ctx, archive, name+": "+header.Name, header.Size, d, i); err != nil {
-				if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) {
-					return broken(err)
-				}
+			if err := c.readRecords(ctx, members, name+": "+header.Name, header.Size, d, i); err != nil {
 				return err
 			}
 			seen[i] = true
@@ -193,7 +196,7 @@ func (c cifarReader) readRecords(ctx context.Context, r io.Reader, name string, 
 		}
 		part := buf[:min(len(buf), (c.records-done)*cifarRecord)]
 		if n, err := io.ReadFull(r, part); err != nil {
-			return fmt.Errorf("read cifar10: %s ends after %s of %s bytes: %w", name, grouped(int64(done*cifarRecord+n)), grouped(size), unexpected(err))
+			return fmt.Errorf("read cifar10: %s ends after %s of %s bytes: %w; it is truncated or damaged: remove it and run `swath data fetch cifar10`", name, grouped(int64(done*cifarRecord+n)), grouped(size), unexpected(err))
 		}
 		for ; len(part) > 0; part = part[cifarRecord:] {
 			if part[0] >= 10 {

@@ -10,6 +10,8 @@ type MissingError struct {
 	Set       string   // the set's name
 	Looked    []string // what was looked for, each as "FILE in FOLDER" or a path; empty where no folder was given
 	Fetchable bool     // whether `swath data fetch` can download the set
+
+	Unfinished string // what an interrupted download has left; empty otherwise
 }
 
 // Error tells what was looked for, where, and the ways out.
@@ -21,7 +23,10 @@ func (e *MissingError) Error() string {
 	} else {
 		fmt.Fprintf(&b, "looked for %s; ", enumerate(e.Looked, "and"))
 	}
-	if e.Fetchable {
+	switch {
+	case e.Unfinished != "":
+		fmt.Fprintf(&b, "an unfinished download is in %s: `swath data fetch %s` goes on with it, or ", e.Unfinished, e.Set)
+	case e.Fetchable:
 		fmt.Fprintf(&b, "`swath data fetch %s` downloads it, or ", e.Set)
 	}
 	b.WriteString("--data DIR (SWATH_DATA) points to the folder that holds it")

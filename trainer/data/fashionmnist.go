@@ -1,8 +1,6 @@
 package data
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"swath/trainer/data/gunzip"
 )
 
 // FashionMNISTFolder is the folder under the data folder that holds Fashion-MNIST, unless the data folder does.
@@ -98,11 +98,9 @@ func readIDXFile(name string, dims int) (idxArray, error) {
 		return idxArray{}, fmt.Errorf("read idx file: %w", err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading: closing loses nothing
-	var r io.Reader = bufio.NewReaderSize(f, 1<<16)
+	var r io.Reader = f
 	if strings.HasSuffix(name, ".gz") {
-		if r, err = gzip.NewReader(r); err != nil {
-			return idxArray{}, fmt.Errorf("read idx file %s: it is truncated or not gzipped: %w", name, err)
-		}
+		r = gunzip.NewReader(f)
 	}
 	a, err := readIDX(r, dims)
 	if err != nil {

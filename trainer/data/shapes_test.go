@@ -60,7 +60,7 @@ func TestShapesRefuse(t *testing.T) {
 	for want, opts := range map[string]Options{
 		"outside 8 to 512":     {Size: 4},
 		"must not be negative": {Train: -1},
-		"GiB of memory":        {Train: 1 << 40},
+		"GiB of memory":        {Train: 1 << 30, Size: 512},
 	} {
 		if _, err := Open(context.Background(), "shapes", "", opts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", opts, err, want)

@@ -1,6 +1,9 @@
 package report
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // The variables of a trainer's environment.
 const (
@@ -51,4 +54,10 @@ func knownClass(c string) bool {
 		return true
 	}
 	return false
+}
+
+// Attempted reports whether a worker started this process, as a trainer of an attempt.
+func Attempted() bool {
+	_, set := os.LookupEnv(EnvReport)
+	return set
 }

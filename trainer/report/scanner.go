@@ -139,7 +139,7 @@ func (s *Scanner) Line(line []byte) []Point {
 		if len(s.patterns) == 0 && bytes.IndexByte(part, '=') < 0 {
 			continue // most of what programs print
 		}
-		points = s.scan(string(stripEscapes(part)), points)
+		points = s.scan(string(PlainText(part)), points)
 	}
 	return points
 }
@@ -265,9 +265,9 @@ func endsInName(s string) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_-./", r)
 }
 
-// stripEscapes removes the escape sequences of terminals: colours, cursor movements,
-// titles and links.
-func stripEscapes(line []byte) []byte {
+// PlainText returns the line without the escape sequences of terminals: colours, cursor
+// movements, titles and links. It returns the line itself where there are none.
+func PlainText(line []byte) []byte {
 	const esc, bell = 0x1b, 0x07
 	i := bytes.IndexByte(line, esc)
 	if i < 0 {

@@ -54,6 +54,8 @@ func Run(ctx context.Context, session *report.Session) error {
 	if err != nil {
 		return err
 	}
+	// A batch that the training images cannot fill would only compute on padding.
+	config.BatchSize = min(config.BatchSize, d.Train.Len())
 	m, err := NewModel(config)
 	if err != nil {
 		return err

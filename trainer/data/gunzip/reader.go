@@ -1,7 +1,6 @@
 package gunzip
 
 import (
-	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -140,13 +139,4 @@ func (z *Reader) take(n uint) (uint32, error) {
 func (z *Reader) drop(n uint) {
 	z.bits >>= n
 	z.have -= n
-}
-
-// firstHeader and header read the header of a member; the file may end instead of a further one.
-func (z *Reader) firstHeader() error {
-	z.step = (*Reader).header
-	if z.need(8) == io.ErrUnexpectedEOF { //nolint:errorlint // need returns it unwrapped
-		return io.ErrUnexpectedEOF
-	}
-	return z.header()
 }

@@ -97,3 +97,70 @@ func (t *table) build(lengths []uint8, symbols []entry, index uint) bool {
 	}
 	return true
 }
+
+// What the symbols of the three codes mean.
+var (
+	literalEntries  = makeLiteralEntries()
+	distanceEntries = makeDistanceEntries()
+	lengthEntries   = makeLengthEntries()
+)
+
+// fixedLengths are the code lengths of the fixed code: 288 of literals and lengths, 32 of distances.
+var fixedLengths = makeFixedLengths()
+
+// makeLiteralEntries returns literals, the end of a block, and lengths (RFC 1951, section 3.2.5). Symbols 286 and
+// 287 stay without a kind: they are in the fixed code but mean nothing.
+func makeLiteralEntries() []entry {
+	entries := make([]entry, 288)
+	for i := range 256 {
+		entries[i] = kindLiteral | entry(i)<<12
+	}
+	entries[256] = kindEnd
+	base := 3
+	for i := range 28 {
+		extra := max(0, i/4-1)
+		entries[257+i] = kindCopy | entry(base)<<12 | entry(extra)<<4
+		base += 1 << extra
+	}
+	entries[285] = kindCopy | longest<<12
+	return entries
+}
+
+// makeDistanceEntries returns the distances; symbols 30 and 31 mean nothing.
+func makeDistanceEntries() []entry {
+	entries := make([]entry, 32)
+	base := 1
+	for i := range 30 {
+		extra := max(0, i/2-1)
+		entries[i] = kindCopy | entry(base)<<12 | entry(extra)<<4
+		base += 1 << extra
+	}
+	return entries
+}
+
+// makeLengthEntries returns the symbols of the code of code lengths, as they are.
+func makeLengthEntries() []entry {
+	entries := make([]entry, 19)
+	for i := range entries {
+		entries[i] = kindLiteral | entry(i)<<12
+	}
+	return entries
+}
+
+func makeFixedLengths() (lengths [288 + 32]uint8) {
+	for i := range lengths {
+		switch {
+		case i < 144:
+			lengths[i] = 8
+		case i < 256:
+			lengths[i] = 9
+		case i < 280:
+			lengths[i] = 7
+		case i < 288:
+			lengths[i] = 8
+		default:
+			lengths[i] = 5
+		}
+	}
+	return lengths
+}

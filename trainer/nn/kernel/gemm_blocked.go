@@ -2,6 +2,9 @@
 
 package kernel
 
+// microKernel computes C = alpha·A·B + beta·C for one tile; see gen/gemm.go for its arguments.
+type microKernel func(k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, rows, cols int, alpha, beta float32)
+
 // tile is a micro-kernel with what goes with it. The blocked product around it follows Van Zee and van de Geijn,
 // "BLIS: A Framework for Rapidly Instantiating BLAS Functionality" (2015): B is packed once into slivers as wide as
 // the tile, A block by block into slivers as high as it; a sliver of B then stays in the first-level cache while the
@@ -10,26 +13,36 @@ type tile struct {
 	set *set // for summing partial results
 
 	mr    int // height of the tile
-	lanes int // elements of a vector; the tile is two vectors wide
+	lanes int // elements of a vector
+	nr    int // width of the tile
 
-	// full computes a tile of mr×2·lanes, half one of mr×lanes, for what is left at the right edge. See gen/gemm.go.
-	full, half func(k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, rows, cols int, alpha, beta float32)
+	// kernels[v-1] computes a tile that is v vectors wide: the last is the full tile, the others are for what is
+	// left at the right edge. See gen/gemm.go.
+	kernels []microKernel
 	// packRows and packCols pack up to lanes rows or columns of a sliver. See gen/pack.go.
 	packRows, packCols func(dst *float32, ds int, src *float32, ld, k, n int)
 }
 
-// Block sizes. A sliver of B of maxDepth rows takes 32 KiB (AVX-512) or 16 KiB (AVX2) of the first-level cache, a
-// block of A of maxSlivers 140 KiB or 60 KiB of the second. The packed B takes up to panelDepth·panelCols elements,
-// 16 MiB.
+// Block sizes, in elements unless said otherwise, measured on CPUs with 1 to 2 MiB of second-level cache.
 const (
-	maxDepth   = 256
-	maxSlivers = 10
+	// maxDepth is how many terms a block sums before C is touched again: many enough that this costs little, few
+	// enough that a sliver of A (14 KiB) stays in the first-level cache and blockSlivers of A (190 KiB) and
+	// stripSlivers of B (290 KiB) in the second.
+	maxDepth     = 384
+	blockSize    = 128 << 10
+	stripSlivers = 4
+
+	// panelDepth·panelCols is how much of B is packed at once: 16 MiB at most.
 	panelDepth = 2048
 	panelCols  = 2048
-	stripSlivers = 1
+	// splitPanel is how much of B and C together one part of a split product works on at a time: 1 MiB.
+	splitPanel = 1 << 18
 
-	// wantTasks is into how many tasks a large product is cut, where its shape allows, to keep many cores busy
-	// to the end.
+	// packDepth is how many rows of a matrix are packed before the next columns are: a few, as rows are often
+	// pages apart, and reading along them is what the hardware prefetches.
+	packDepth = 32
+
+	// wantTasks is into how many tasks a product is cut, where its shape allows, to keep many cores busy to the end.
 	wantTasks = 24
 	// serialWork is the number of multiply-adds (some ten microseconds) below which no goroutine is started.
 	serialWork = 1 << 20
@@ -72,7 +85,7 @@ func (t *tile) gemm(p *product, threads int) {
 		t.gemmSplit(p, s, threads)
 		return
 	}
-	t.gemmPanels(p, threads)
+	t.gemmPanels(p, threads, balance(p.k, panelDepth), panelCols)
 }
 
 // splits returns into how many parts the terms of a product are divided, each summed on its own: more than 1 for a
@@ -99,7 +112,9 @@ func (t *tile) gemmSplit(p *product, s, threads int) {
 		q := p.sub(0, p.m, 0, p.n, lo, hi-lo)
 		q.alpha, q.beta = 1, 0
 		q.c, q.ldc = buf.x[lo/depth*size:][:size], p.n
-		t.gemmPanels(q, 1)
+		deep := balance(q.k, maxDepth)
+		wide := max(2, splitPanel/(deep+q.m)/t.nr) * t.nr
+		t.gemmPanels(q, 1, deep, wide)
 	})
 
 	parts := ceilDiv(p.k, depth)
@@ -130,11 +145,10 @@ func (t *tile) gemmSplit(p *product, s, threads int) {
 	})
 }
 
-// gemmPanels computes p panel of B by panel of B.
-func (t *tile) gemmPanels(p *product, threads int) {
-	depth, cols := balance(p.k, panelDepth), panelCols
-	for l := 0; l < p.k; l += depth {
-		for j := 0; j < p.n; j += cols {
+// gemmPanels computes p by panels of B of depth terms and cols columns.
+func (t *tile) gemmPanels(p *product, threads, depth, cols int) {
+	for j := 0; j < p.n; j += cols {
+		for l := 0; l < p.k; l += depth {
 			t.gemmPanel(p.sub(0, p.m, j, min(cols, p.n-j), l, min(depth, p.k-l)), threads)
 		}
 	}
@@ -145,19 +159,18 @@ type panel struct {
 	*tile
 	*product
 	depth int // of a block of terms
-	nr    int // width of a sliver of B, 2·lanes
 	// b holds op(B) packed, one block of terms after the other, in each the slivers. If direct, it holds only the
 	// last sliver, where that is not full, and the others are read in place.
 	packed  []float32
 	direct  bool
 	directA bool
-	// edge is the first column of the last sliver, if that is not full, else n.
-	edge int
+	first   int // the first sliver that is packed
+	edge    int // the first column of the last sliver, if that is not full, else n
 }
 
 // gemmPanel computes p, a product of at most panelDepth terms and panelCols columns.
 func (t *tile) gemmPanel(p *product, threads int) {
-	b := &panel{tile: t, product: p, depth: balance(p.k, maxDepth), nr: 2 * t.lanes}
+	b := &panel{tile: t, product: p, depth: balance(p.k, maxDepth)}
 	b.edge = p.n / b.nr * b.nr
 
 	// Packing pays by being read often: B once for each sliver of A, and A once for each sliver of B. Rows that
@@ -166,24 +179,40 @@ func (t *tile) gemmPanel(p *product, threads int) {
 	b.directA = p.n <= 2*b.nr && p.lda%512 != 0
 
 	slivers := ceilDiv(p.n, b.nr)
-	first := 0
+	b.first = 0
 	if b.direct {
-		first = b.edge / b.nr
+		b.first = b.edge / b.nr
 	}
-	if slivers > first {
-		buf := getScratch(p.k * (slivers - first) * b.nr)
+	if slivers > b.first {
+		buf := getScratch(p.k * (slivers - b.first) * b.nr)
 		defer buf.put()
 		b.packed = buf.x
-		parallel(threads, slivers-first, 1, func(j, _ int) { b.packB(first+j, first) })
+		if p.transB {
+			parallel(threads, slivers-b.first, 1, func(j, _ int) {
+				for l := 0; l < p.k; l += b.depth {
+					b.packB(b.first+j, l, min(b.depth, p.k-l))
+				}
+			})
+		} else {
+			parallel(threads, p.k, packDepth, func(l, end int) {
+				for l < end { // up to the end of the chunk or of the block
+					k := min(end-l, b.depth-l%b.depth)
+					for j := b.first; j < slivers; j++ {
+						b.packB(j, l, k)
+					}
+					l += k
+				}
+			})
+		}
 	}
 
-	// Rows are shared among tasks in blocks, and columns too where there are few rows.
-	high := ceilDiv(p.m, t.mr)
-	blockRows := balance(high, min(maxSlivers, max(4, high/wantTasks))) * t.mr
+	// Rows are shared among tasks in blocks, and columns too where there are few rows; then A is packed once for
+	// each block of columns.
+	blockRows := balance(ceilDiv(p.m, t.mr), max(4, blockSize/(p.k*t.mr))) * t.mr
 	rowTasks := ceilDiv(p.m, blockRows)
 	blockCols := p.n
-	if colTasks := min(wantTasks/rowTasks, slivers/2); colTasks > 1 && threads > 1 {
-		blockCols = ceilDiv(slivers, colTasks) * b.nr
+	if n := min(wantTasks/rowTasks, slivers/4); n > 1 && threads > 1 {
+		blockCols = ceilDiv(slivers, n) * b.nr
 	}
 	colTasks := ceilDiv(p.n, blockCols)
 	parallel(threads, rowTasks*colTasks, 1, func(task, _ int) {
@@ -192,20 +221,19 @@ func (t *tile) gemmPanel(p *product, threads int) {
 	})
 }
 
-// packB packs sliver j of op(B), all its terms; the buffer starts with sliver first.
-func (b *panel) packB(j, first int) {
-	slivers := ceilDiv(b.n, b.nr) - first
+// packB packs k terms from l of sliver j of op(B), within one block of terms.
+func (b *panel) packB(j, l, k int) {
+	slivers := ceilDiv(b.n, b.nr) - b.first
+	block := l / b.depth * b.depth
+	high := min(b.depth, b.k-block) // of a sliver of this block
+	dst := b.packed[(block*slivers+(j-b.first)*high+l-block)*b.nr:]
 	cols := min(b.nr, b.n-j*b.nr)
-	for l := 0; l < b.k; l += b.depth {
-		k := min(b.depth, b.k-l)
-		dst := b.packed[l*slivers*b.nr+(j-first)*k*b.nr:]
-		for v := 0; v < cols; v += b.lanes {
-			n := min(b.lanes, cols-v)
-			if b.transB {
-				b.packCols(&dst[v], b.nr, &b.product.b[(j*b.nr+v)*b.ldb+l], b.ldb, k, n)
-			} else {
-				b.packRows(&dst[v], b.nr, &b.product.b[l*b.ldb+j*b.nr+v], b.ldb, k, n)
-			}
+	for v := 0; v < cols; v += b.lanes {
+		n := min(b.lanes, cols-v)
+		if b.transB {
+			b.packCols(&dst[v], b.nr, &b.product.b[(j*b.nr+v)*b.ldb+l], b.ldb, k, n)
+		} else {
+			b.packRows(&dst[v], b.nr, &b.product.b[l*b.ldb+j*b.nr+v], b.ldb, k, n)
 		}
 	}
 }
@@ -225,29 +253,24 @@ func (b *panel) sliverB(j, l, k int) (*float32, int) {
 // block computes rows i0 to i1 and columns j0 to j1 of C.
 func (b *panel) block(i0, i1, j0, j1 int) {
 	mr := b.mr
-	// The last row that is packed may run over its sliver's end by a vector.
-	buf := getScratch(ceilDiv(i1-i0, mr)*mr*b.depth + b.lanes)
+	sliver := mr*b.depth + b.lanes // packing may run over the end by a vector
+	slivers := ceilDiv(i1-i0, mr)
+	buf := getScratch(ceilDiv(b.k, b.depth) * slivers * sliver)
 	defer buf.put()
+	b.packA(buf.x, sliver, i0, i1)
 	beta := b.beta
 	for l := 0; l < b.k; l += b.depth {
 		k := min(b.depth, b.k-l)
-		for i := i0; i < i1; i += mr {
-			if !b.directA || i1-i < mr {
-				b.packA(&buf.x[(i-i0)*k], i, min(mr, i1-i), l, k)
-			}
-		}
+		packed := buf.x[l/b.depth*slivers*sliver:]
 		for jb := j0; jb < j1; jb += stripSlivers * b.nr {
 			for i := i0; i < i1; i += mr {
-				ap, rs, ks := &buf.x[(i-i0)*k], 1, mr
+				ap, rs, ks := &packed[(i-i0)/mr*sliver], 1, mr
 				if b.directA && i1-i >= mr {
 					ap, rs, ks = b.elementA(i, l)
 				}
 				for j := jb; j < min(jb+stripSlivers*b.nr, j1); j += b.nr {
 					cols := min(b.nr, j1-j)
-					kernel := b.full
-					if cols <= b.lanes {
-						kernel = b.half
-					}
+					kernel := b.kernels[(cols-1)/b.lanes]
 					bp, bs := b.sliverB(j, l, k)
 					kernel(k, ap, rs, ks, bp, bs, &b.c[i*b.ldc+j], b.ldc, min(mr, i1-i), cols, b.alpha, beta)
 				}
@@ -265,12 +288,31 @@ func (b *panel) elementA(i, l int) (*float32, int, int) {
 	return &b.a[i*b.lda+l], b.lda, 1
 }
 
-// packA packs a sliver of A.
-func (b *panel) packA(dst *float32, i, rows, l, k int) {
-	src, _, _ := b.elementA(i, l)
-	if b.transA {
-		b.packRows(dst, b.mr, src, b.lda, k, rows)
+// packA packs the rows i0 to i1 of op(A), block of terms by block, into slivers that start so many elements apart.
+func (b *panel) packA(dst []float32, sliver, i0, i1 int) {
+	slivers := ceilDiv(i1-i0, b.mr)
+	at := func(i, l int) *float32 {
+		return &dst[(l/b.depth*slivers+(i-i0)/b.mr)*sliver+l%b.depth*b.mr]
+	}
+	full := i1 // rows from here on are packed
+	if b.directA {
+		full = i0 + (i1-i0)/b.mr*b.mr
 	} else {
-		b.packCols(dst, b.mr, src, b.lda, k, rows)
+		full = i0
+	}
+	if !b.transA {
+		for i := full; i < i1; i += b.mr {
+			for l := 0; l < b.k; l += b.depth {
+				b.packCols(at(i, l), b.mr, &b.a[i*b.lda+l], b.lda, min(b.depth, b.k-l), min(b.mr, i1-i))
+			}
+		}
+		return
+	}
+	for l := 0; l < b.k; {
+		k := min(packDepth, b.k-l, b.depth-l%b.depth)
+		for i := full; i < i1; i += b.mr {
+			b.packRows(at(i, l), b.mr, &b.a[l*b.lda+i], b.lda, k, min(b.mr, i1-i))
+		}
+		l += k
 	}
 }

@@ -4,17 +4,23 @@
 
 package kernel
 
-// gemm14x32AVX512 computes C = alpha·A·B + beta·C for a tile of 14×32, of which C has rows×cols.
+// gemm9x48AVX512 computes C = alpha·A·B + beta·C for a tile of 9×48, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
 //
 //go:noescape
-func gemm14x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+func gemm9x48AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
 
-// gemm14x16AVX512 computes C = alpha·A·B + beta·C for a tile of 14×16, of which C has rows×cols.
+// gemm9x32AVX512 computes C = alpha·A·B + beta·C for a tile of 9×32, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
 //
 //go:noescape
-func gemm14x16AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+func gemm9x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+
+// gemm9x16AVX512 computes C = alpha·A·B + beta·C for a tile of 9×16, of which C has rows×cols.
+// A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+//
+//go:noescape
+func gemm9x16AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
 
 // packRowsAVX512 copies k rows of n ≤ 16 elements from src, ld apart, to dst, ds apart, filling each up to 16 with
 // zeros. Rows are written in order, so that one may run over the start of the next.

@@ -41,8 +41,8 @@ var (
 	envErr error
 )
 
-func init() {
-	sets := available()
+// choose sets the kernel set in use at start, when the sets of this machine are known.
+func choose() {
 	active.Store(sets[0])
 	if name := os.Getenv(EnvVar); name != "" {
 		if err := Select(name); err != nil {
@@ -54,7 +54,7 @@ func init() {
 // Kernels returns the names of the kernel sets that this CPU can run, the fastest first.
 func Kernels() []string {
 	var names []string
-	for _, s := range available() {
+	for _, s := range sets {
 		names = append(names, s.name)
 	}
 	return names
@@ -66,7 +66,7 @@ func Kernel() string { return active.Load().name }
 // Select makes the named kernel set the one in use, for the whole process. It must not be called while a model
 // trains whose results are to be reproduced: kernel sets round differently.
 func Select(name string) error {
-	for _, s := range available() {
+	for _, s := range sets {
 		if s.name == name {
 			active.Store(s)
 			return nil

@@ -3,22 +3,34 @@ package kernel
 import "golang.org/x/sys/cpu"
 
 var (
-	setAVX512 = portable
-	setAVX2   = portable
-
-	tileAVX512 = tile{set: &setAVX512, mr: 14, lanes: 16, full: gemm14x32AVX512, half: gemm14x16AVX512, packRows: packRowsAVX512, packCols: packColsAVX512}
-	tileAVX2   = tile{set: &setAVX2, mr: 6, lanes: 8, full: gemm6x16AVX2, half: gemm6x8AVX2, packRows: packRowsAVX2, packCols: packColsAVX2}
+	setAVX512, setAVX2 set
+	// sets has the kernel sets of this machine, the fastest first.
+	sets []*set
 )
 
-// available returns the kernel sets of this machine, the fastest first.
-func available() []*set {
-	setAVX512.name = "avx512"
-	setAVX512.gemm = tileAVX512.gemm
-	setAVX2.name = "avx2"
-	setAVX2.gemm = tileAVX2.gemm
-	setAVX512.peak, setAVX512.peakFLOPs = peakAVX512, 12*16*2
-	setAVX2.peak, setAVX2.peakFLOPs = peakAVX2, 12*8*2
-	var sets []*set
+func init() {
+	setAVX512 = set{
+		name: "avx512",
+		gemm: (&tile{
+			set: &setAVX512, mr: 9, nr: 48, lanes: 16,
+			kernels:  []microKernel{gemm9x16AVX512, gemm9x32AVX512, gemm9x48AVX512},
+			packRows: packRowsAVX512, packCols: packColsAVX512,
+		}).gemm,
+		exp: expAVX512, tanh: tanhAVX512, gelu: geluAVX512, geluGrad: geluGradAVX512, expSum: expSumAVX512, max: maxAVX512,
+		add: addAVX512, mul: mulAVX512, axpy: axpyAVX512, scale: scaleAVX512, sum: sumAVX512, dot: dotAVX512, adam: adamAVX512,
+		peak: peakAVX512, peakFLOPs: 12 * 16 * 2,
+	}
+	setAVX2 = set{
+		name: "avx2",
+		gemm: (&tile{
+			set: &setAVX2, mr: 6, nr: 16, lanes: 8,
+			kernels:  []microKernel{gemm6x8AVX2, gemm6x16AVX2},
+			packRows: packRowsAVX2, packCols: packColsAVX2,
+		}).gemm,
+		exp: expAVX2, tanh: tanhAVX2, gelu: geluAVX2, geluGrad: geluGradAVX2, expSum: expSumAVX2, max: maxAVX2,
+		add: addAVX2, mul: mulAVX2, axpy: axpyAVX2, scale: scaleAVX2, sum: sumAVX2, dot: dotAVX2, adam: adamAVX2,
+		peak: peakAVX2, peakFLOPs: 12 * 8 * 2,
+	}
 	x := &cpu.X86
 	if x.HasAVX512F && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512BW && x.HasBMI2 {
 		sets = append(sets, &setAVX512)
@@ -26,5 +38,6 @@ func available() []*set {
 	if x.HasAVX2 && x.HasFMA && x.HasBMI2 {
 		sets = append(sets, &setAVX2)
 	}
-	return append(sets, &portable)
+	sets = append(sets, &portable)
+	choose()
 }

@@ -2,5 +2,7 @@
 
 package kernel
 
-// available returns the kernel sets of this machine, the fastest first.
-func available() []*set { return []*set{&portable} }
+// sets has the kernel sets of this machine, the fastest first.
+var sets = []*set{&portable}
+
+func init() { choose() }

@@ -20,7 +20,8 @@ func Tanh(dst, x []float32) {
 }
 
 // GELU sets dst[i] = x[i]·Φ(x[i]), Φ being the cumulative distribution function of the standard normal: the exact
-// form of Hendrycks and Gimpel (2016), not the tanh approximation. Absolute error ≤ 3e-7·max(1, |x|).
+// form of Hendrycks and Gimpel (2016), not the tanh approximation. Absolute error ≤
+// 3e-7·max(|GELU(x)|, min(1, |x|)).
 func GELU(dst, x []float32) {
 	sameLen("GELU", len(dst), len(x))
 	unary(active.Load().gelu, dst, x)

@@ -224,10 +224,10 @@ func dotPortable(x, y []float32) float64 {
 
 func adamPortable(w, m, v, g []float32, c *adamConstants) {
 	for i, gi := range g {
-		mi := c.beta1*m[i] + c.oneMinusBeta1*gi
-		vi := c.beta2*v[i] + c.oneMinusBeta2*gi*gi
+		mi := c[adamBeta1]*m[i] + c[adamOneMinusBeta1]*gi
+		vi := c[adamBeta2]*v[i] + c[adamOneMinusBeta2]*(gi*gi)
 		m[i], v[i] = mi, vi
-		d := float32(math.Sqrt(float64(vi)))*c.invSqrtCorrection + c.eps
-		w[i] -= c.decay*w[i] + c.stepSize*(mi/d)
+		d := float32(math.Sqrt(float64(vi)))*c[adamInvSqrtCorrection] + c[adamEps]
+		w[i] -= c[adamDecay]*w[i] + c[adamStepSize]*(mi/d)
 	}
 }

@@ -13,14 +13,15 @@ import (
 type isa struct {
 	name  string
 	lanes int // float32 elements of a vector
-	rows  int // height of the micro-kernel's tile; its width is 2·lanes
+	rows  int // height of the micro-kernel's tile
+	vecs  int // its width in vectors
 }
 
 // The tiles are the largest that fit the registers beside two vectors of B and two elements of A:
 // 14·2+4 = 32 and 6·2+4 = 16.
 var (
-	avx512 = &isa{name: "AVX512", lanes: 16, rows: 14}
-	avx2   = &isa{name: "AVX2", lanes: 8, rows: 6}
+	avx512 = &isa{name: "AVX512", lanes: 16, rows: 9, vecs: 3}
+	avx2   = &isa{name: "AVX2", lanes: 8, rows: 6, vecs: 2}
 )
 
 func (i *isa) wide() bool { return i == avx512 }

@@ -21,8 +21,9 @@ func main() {
 	switch *what {
 	case "gemm":
 		for _, i := range isas {
-			i.gemm(2)
-			i.gemm(1)
+			for nv := i.vecs; nv > 0; nv-- {
+				i.gemm(nv)
+			}
 			i.packRows()
 			i.packCols()
 			i.peak()

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"swath/sweeps"
+)
+
+// The exit codes, a contract with scripts.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // trials failed
+	exitUsage       = 2   // bad usage, a bad file, a home that cannot be written
+	exitUnavailable = 3   // the coordinator cannot be reached
+	exitInterrupted = 130 // as a shell says of SIGINT
+)
+
+// errTrialsFailed says that the sweep ended with trials that failed. It was told already,
+// with the results, so that nothing more is printed.
+var errTrialsFailed = errors.New("trials failed")
+
+// errInterrupted says that the user ended it; told already, too.
+var errInterrupted = errors.New("interrupted")
+
+// app is one invocation.
+type app struct {
+	cfg            Config
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// Run runs the command line args (without the program's name) and returns the exit code.
+// ctx is done when the user wants an end.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return int(code)
+	case errors.Is(err, errTrialsFailed):
+		return exitFailed
+	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	fmt.Fprintf(stderr, "swath: %s\n", oneLine(err))
+	if errors.Is(err, sweeps.ErrUnavailable) {
+		return exitUnavailable
+	}
+	return exitUsage
+}
+
+// exitCode is an error that is nothing but an exit code.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// classPrefixes are the texts of the classes of error: for programs, not for people.
+var classPrefixes = []error{
+	sweeps.ErrNotFound, sweeps.ErrConflict, sweeps.ErrInvalid, sweeps.ErrUnavailable, sweeps.ErrStorage,
+}
+
+// oneLine is an error as a user reads it: without the name of its class in front. All
+// mistakes of a file keep a line each.
+func oneLine(err error) string {
+	s := err.Error()
+	for again := true; again; {
+		again = false
+		for _, class := range classPrefixes {
+			if rest, ok := strings.CutPrefix(s, class.Error()+": "); ok {
+				s, again = rest, true
+			}
+		}
+	}
+	return s
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "swath",
+		Short: "Run hyperparameter sweeps on any number of machines, and ask what came out",
+		Long: `swath expands a sweep file into trials, dispatches them to workers, runs a trainer for
+each, records every metric, and answers questions about the results.
+
+Exit codes: 0 all well, 1 trials failed, 2 bad usage or file, 3 cannot reach the coordinator.`,
+		Example: `  swath run sweeps/library/quickstart.yaml     a whole sweep on this machine
+  swath results quickstart --where 'heads >= 4' --sort -test_accuracy`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := readConfig(cmd.Flags())
+			a.cfg = cfg
+			return err
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown verb %q%s: `swath help` lists the verbs", args[0], didYouMean(cmd, args[0]))
+			}
+			return cmd.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+	})
+	addGlobalFlags(root.PersistentFlags())
+	root.AddCommand(
+		a.runCommand(), a.planCommand(), a.coordinatorCommand(), a.workerCommand(), a.submitCommand(),
+		a.lsCommand(), a.statusCommand(), a.watchCommand(), a.cancelCommand(), a.rerunCommand(), a.logsCommand(),
+		a.resultsCommand(), a.seriesCommand(), a.dataCommand(), a.versionCommand(), a.trainerCommand(),
+	)
+	return root
+}
+
+func didYouMean(root *cobra.Command, verb string) string {
+	root.SuggestionsMinimumDistance = 2
+	if s := root.SuggestionsFor(verb); len(s) > 0 {
+		return fmt.Sprintf(" (did you mean %s?)", s[0])
+	}
+	return ""
+}
+
+// exactArgs demands n arguments and says what they are.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("%s takes %s, got %d arguments: see `%s --help`", cmd.CommandPath(), what, len(args), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// terminal reports whether w is a terminal, and how wide it is.
+func terminal(w io.Writer) (width int, is bool) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	return width, true
+}
+
+// note prints a line for people.
+func (a *app) note(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n", args...) }

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"swath/results"
+	"swath/sweeps"
+)
+
+// resultsFlags are the flags of results.
+type resultsFlags struct {
+	where, sort, columns, format string
+	limit                        int
+}
+
+func (a *app) resultsCommand() *cobra.Command {
+	var fl resultsFlags
+	cmd := &cobra.Command{
+		Use:   "results SWEEP",
+		Short: "Ask about the trials of a sweep",
+		Long: `Results shows the trials of a sweep that were started: parameters, last and best values
+of the metrics, state.
+
+--where takes an expression over parameters and metrics by name, and over state, index,
+attempts, worker, trial, duration_s and error; params.x, metrics.x and best.x say which is
+meant. A trial that lacks a value does not match a comparison with it.`,
+		Example: `  swath results vit-patch-size --where 'patch_size <= 8' --sort -test_accuracy
+  swath results quickstart --format csv --columns index,heads,test_accuracy
+  swath results quickstart --where 'state == "failed"' --columns trial,error`,
+		Args: exactArgs(1, "one sweep, by name or id"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.results(cmd.Context(), args[0], fl) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&fl.where, "where", "", "expression that a trial must satisfy")
+	f.StringVar(&fl.sort, "sort", "", "column to sort by, with - in front for the largest first (default by the objective, best first)")
+	f.IntVar(&fl.limit, "limit", 0, "show at most so many (default all)")
+	f.StringVar(&fl.columns, "columns", "", "columns to show, separated by commas")
+	f.StringVar(&fl.format, "format", "table", "table, csv, json, jsonl or markdown")
+	return cmd
+}
+
+func (a *app) results(ctx context.Context, sweep string, fl resultsFlags) error {
+	format, err := results.ParseFormat(fl.format)
+	if err != nil {
+		return err
+	}
+	if fl.limit < 0 {
+		return fmt.Errorf("--limit %d: want 0 or more", fl.limit)
+	}
+	cl, err := a.connect(ctx, toRead)
+	if err != nil {
+		return err
+	}
+	defer cl.close()
+	st, err := cl.Sweep(ctx, sweep)
+	if err != nil {
+		return err
+	}
+	f, err := parsed(st)
+	if err != nil {
+		return err
+	}
+	rows, err := a.rows(ctx, cl, string(st.ID), f)
+	if err != nil {
+		return err
+	}
+	fields := fieldsOf(f.spec, rows)
+	rows, err = query(fl, rows, fields, f.spec.Objective)
+	if err != nil {
+		return err
+	}
+	columns, err := results.ColumnsFor(format, fl.columns, fields, f.spec.Objective)
+	if err != nil {
+		return fmt.Errorf("--columns: %w", err)
+	}
+	width, _ := terminal(a.stdout)
+	empty := fmt.Sprintf("no trial of %s was started yet", st.Name)
+	if fl.where != "" {
+		empty = fmt.Sprintf("no trial of %s matches --where '%s'", st.Name, fl.where)
+	}
+	return results.WriteRows(a.stdout, format, rows, results.Layout{Columns: columns, MaxWidth: width, Empty: empty})
+}
+
+// fieldsOf are the names that a query may use.
+func fieldsOf(spec *sweeps.Spec, rows []results.Row) results.Fields {
+	var fields results.Fields
+	for _, p := range spec.Space.Parameters() {
+		fields.AddParam(p.Name)
+	}
+	fields.AddObjective(spec.Objective)
+	for _, m := range spec.MetricRules() {
+		if !strings.Contains(m.Name, "(") && m.Name != "" {
+			fields.AddMetric(m.Name)
+		}
+	}
+	for _, r := range rows {
+		fields.Observe(r)
+	}
+	return fields
+}
+
+func query(fl resultsFlags, rows []results.Row, fields results.Fields, objective sweeps.Objective) ([]results.Row, error) {
+	q := results.Query{Limit: fl.limit, Order: results.ObjectiveOrder(objective)}
+	var err error
+	if fl.where != "" {
+		if q.Where, err = results.Compile(fl.where, fields); err != nil {
+			return nil, fmt.Errorf("--where: %w", err)
+		}
+	}
+	if fl.sort != "" {
+		if q.Order, err = results.ParseOrder(fl.sort, fields); err != nil {
+			return nil, fmt.Errorf("--sort: %w", err)
+		}
+	}
+	return q.Run(func(yield func(results.Row) bool) {
+		for _, r := range rows {
+			if !yield(r) {
+				return
+			}
+		}
+	})
+}

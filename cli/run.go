@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"swath/coordinator/boltstore"
+	"swath/proto/wire"
+	"swath/sweeps"
+	"swath/worker"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var asJSON, noCheck bool
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a whole sweep on this machine, and show what came out",
+		Long: `Run starts a coordinator and a worker in this process, over the same wire as a cluster,
+submits the sweep, shows its progress, and prints the results: a table sorted by the
+objective, and the best trial's parameters.
+
+Everything is recorded under --home. A run that was interrupted goes on where it stopped
+when the same command is given again; a run of a sweep that has ended begins anew under the
+next free name. Other terminals can follow (swath status, results, logs) while it runs.`,
+		Example: `  swath run sweeps/library/quickstart.yaml
+  swath run sweeps/library/vit-patch-size.yaml --data ~/datasets --slots 1`,
+		Args: exactArgs(1, "one sweep file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.run(cmd.Context(), args[0], cmd.Flags().Changed("name"), asJSON, !noCheck)
+		},
+	}
+	addWorkerFlags(cmd.Flags())
+	cmd.Flags().String("name", "", "name of the sweep (default the file's)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print events as JSON lines on standard output, for programs")
+	cmd.Flags().BoolVar(&noCheck, "no-check", false, "do not look for the program and the data before starting")
+	return cmd
+}
+
+func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) error {
+	f, err := a.load(file)
+	if err != nil {
+		return err
+	}
+	if check {
+		if err := f.check(); err != nil {
+			return err
+		}
+		if err := f.checkData(a.cfg.Data); err != nil {
+			return err
+		}
+	}
+	name := f.spec.Name
+	if named {
+		name = a.cfg.Name
+	}
+	target, err := chooseRun(a.cfg.Home, name, named, f)
+	if err != nil {
+		return err
+	}
+	a.cfg.Lease = defaultLease
+	log := a.logger(a.stderr, slog.LevelWarn)
+	s, err := a.serve("127.0.0.1:0", log, func(sw *sweeps.Sweep) bool { return sw.ID != target.id })
+	if err != nil {
+		return err
+	}
+	stopWorker, err := a.startWorker(s.addr, log)
+	if err != nil {
+		return errors.Join(err, s.stop())
+	}
+	end := func() error { return errors.Join(stopWorker(), s.stop()) }
+	cl, err := dial(s.addr)
+	if err != nil {
+		return errors.Join(err, end())
+	}
+	defer cl.close()
+	err = a.runSweep(ctx, cl, f, target, asJSON)
+	return errors.Join(err, end())
+}
+
+// runSweep submits the sweep, unless it goes on, and follows it to its end.
+func (a *app) runSweep(ctx context.Context, cl *client, f *sweepFile, target runTarget, asJSON bool) error {
+	if target.resumed {
+		a.note("%s was interrupted: going on with it (to begin anew, give it another name with --name)", target.name)
+	} else {
+		_, err := cl.Submit(ctx, wire.Submission{ID: target.id, Source: f.source, File: f.file, Name: target.name, WorkDir: f.workDir})
+		if err != nil {
+			return err
+		}
+	}
+	if !asJSON {
+		a.note("%s", f.summary(target.name))
+	}
+	err := a.follow(ctx, cl, string(target.id), f, asJSON)
+	if errors.Is(err, errInterrupted) {
+		a.note("\ninterrupted: what ran is recorded; the same command goes on with %s", target.name)
+	}
+	return err
+}
+
+// runTarget is the sweep that a run works on.
+type runTarget struct {
+	id      sweeps.SweepID
+	name    string
+	resumed bool
+}
+
+// chooseRun decides whether the run goes on with a sweep that was interrupted, or begins a
+// new one, under a name that is free.
+func chooseRun(home, name string, exact bool, f *sweepFile) (runTarget, error) {
+	fresh := runTarget{id: newSweepID(), name: name}
+	if !boltstore.Exists(home) {
+		return fresh, nil
+	}
+	stores, err := boltstore.Open(home, boltstore.Options{ReadOnly: true})
+	if err != nil {
+		return fresh, err
+	}
+	defer func() { _ = stores.Close() }() // it was only read
+	for n := 1; ; n++ {
+		try := name
+		if n > 1 {
+			try = fmt.Sprintf("%s-%d", name, n)
+		}
+		sw, err := stores.State.Sweep(try)
+		switch {
+		case errors.Is(err, sweeps.ErrNotFound):
+			fresh.name = try
+			return fresh, nil
+		case err != nil:
+			return fresh, err
+		case !sw.State.Terminal() && string(sw.Source) == string(f.source):
+			return runTarget{sw.ID, try, true}, nil
+		case exact:
+			return fresh, fmt.Errorf("%w: a sweep named %q is there already: choose another name with --name", sweeps.ErrConflict, try)
+		}
+	}
+}
+
+// newSweepID draws a sweep's id.
+func newSweepID() sweeps.SweepID {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return sweeps.SweepID("s" + hex.EncodeToString(b[:]))
+}
+
+// startWorker runs a worker in this process until the function that it returns is called.
+func (a *app) startWorker(addr string, log *slog.Logger) (stop func() error, err error) {
+	cl, err := dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	agent, err := a.newAgent(cl, log, nil)
+	if err != nil {
+		cl.close()
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- agent.Run(ctx) }()
+	return func() error {
+		cancel()
+		err := <-ended
+		cl.close()
+		return err
+	}, nil
+}
+
+// newAgent makes a worker that speaks to the coordinator through cl.
+func (a *app) newAgent(cl *client, log *slog.Logger, ready func(sweeps.WorkerID)) (*worker.Agent, error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program's file, to run built-in trainers with: %w", err)
+	}
+	return worker.New(worker.Config{
+		Home: a.cfg.Home, Name: a.cfg.Name, Slots: a.cfg.Slots, Resources: machineResources(),
+		WorkDir: a.cfg.WorkDir, DataDir: a.cfg.Data, Binary: binary, Grace: a.cfg.Grace,
+		Dial:    func(ctx context.Context) (worker.Session, error) { return cl.Session(ctx) },
+		Log:     log,
+		OnReady: ready,
+		Version: version(),
+	})
+}
+
+// describe is the file's name as messages show it.
+func (f *sweepFile) describe() string {
+	if f.file == "-" {
+		return "standard input"
+	}
+	return filepath.Base(f.file)
+}

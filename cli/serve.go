@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"swath/coordinator"
+	"swath/coordinator/api"
+	"swath/coordinator/boltstore"
+	"swath/coordinator/dispatch"
+	"swath/sweeps"
+)
+
+// server is a running coordinator with its stores and its listener.
+type server struct {
+	addr   string
+	coord  *coordinator.Coordinator
+	grpc   *grpc.Server
+	stores *boltstore.Stores
+	home   string
+	cancel context.CancelFunc
+	ended  chan error // Run's and Serve's, one each
+}
+
+// serve starts a coordinator on the home. rests tells sweeps that it should leave alone;
+// nil for none.
+func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) bool) (*server, error) {
+	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot listen on %s: %w: choose another address with --listen HOST:PORT", listen, err), stores.Close())
+	}
+	dcfg := dispatch.DefaultConfig()
+	dcfg.Lease = a.cfg.Lease
+	s := &server{
+		addr: listener.Addr().String(), stores: stores, home: a.cfg.Home,
+		coord: coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dcfg, Log: log, Rests: rests}),
+		ended: make(chan error, 2),
+	}
+	s.grpc = api.NewServer(s.coord, log)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	go func() { s.ended <- s.coord.Run(ctx) }()
+	go func() { s.ended <- s.grpc.Serve(listener) }()
+	if err := writeAddress(s.home, s.addr); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// stop ends the coordinator in order: the loop, the connections, the files.
+func (s *server) stop() error {
+	removeAddress(s.home, s.addr)
+	s.cancel()
+	done := make(chan struct{})
+	go func() { s.grpc.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+		s.grpc.Stop()
+		<-done
+	}
+	var errs []error
+	for range 2 {
+		if err := <-s.ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, s.stores.Close())...)
+}
+
+// checkListen refuses addresses that other machines can reach, unless it is said aloud.
+func checkListen(listen string, insecure bool) error {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: want HOST:PORT", listen)
+	}
+	if insecure || host == "localhost" {
+		return nil
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--listen %s: other machines could reach it, and whoever can may run programs on your workers, for nothing is encrypted or authenticated yet: "+
+		"listen on 127.0.0.1 and use a tunnel (ssh -L), or say --insecure on a network that you trust", listen)
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"swath/proto/wire"
+	"swath/results"
+	"swath/sweeps"
+)
+
+func (a *app) watchCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "watch SWEEP",
+		Short: "Follow a sweep to its end, and show what came out",
+		Long: `Watch shows a sweep's progress as run does, and its results when it has ended. Leaving it
+with Ctrl-C does nothing to the sweep.`,
+		Example: `  swath watch quickstart
+  swath watch quickstart --json | jq 'select(.event=="trial")'`,
+		Args: exactArgs(1, "one sweep, by name or id"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.watch(cmd.Context(), args[0], asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print events as JSON lines")
+	return cmd
+}
+
+func (a *app) watch(ctx context.Context, sweep string, asJSON bool) error {
+	cl, err := a.connect(ctx, toRead)
+	if err != nil {
+		return err
+	}
+	defer cl.close()
+	st, err := cl.Sweep(ctx, sweep)
+	if err != nil {
+		return err
+	}
+	f, err := parsed(st)
+	if err != nil {
+		return err
+	}
+	return a.follow(ctx, cl, string(st.ID), f, asJSON)
+}
+
+// parsed is the file of a sweep that is recorded.
+func parsed(st *wire.SweepStatus) (*sweepFile, error) {
+	spec, err := sweeps.Parse(st.Source, st.File)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := spec.Plan()
+	if err != nil {
+		return nil, err
+	}
+	return &sweepFile{file: st.File, source: st.Source, spec: spec, plan: plan, count: plan.Count(), workDir: st.WorkDir}, nil
+}
+
+// follow shows a sweep's progress until it has ended, then its results. The error is
+// errTrialsFailed if trials failed.
+func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, asJSON bool) error {
+	view := a.newView(f, asJSON)
+	var last *wire.Progress
+	err := cl.Watch(ctx, id, func(p *wire.Progress) bool {
+		last = p
+		view.update(p)
+		return true
+	})
+	view.close()
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case err != nil:
+		return err
+	case last == nil || !last.State.Terminal():
+		return errors.New("the coordinator stopped telling of the sweep: `swath status` may know more")
+	}
+	rows, err := a.rows(ctx, cl, id, f)
+	if err != nil {
+		return err
+	}
+	if err := view.report(last, rows); err != nil {
+		return err
+	}
+	if last.Counts.Failed > 0 {
+		return errTrialsFailed
+	}
+	return nil
+}
+
+// rows are the results of a sweep.
+func (a *app) rows(ctx context.Context, cl *client, id string, f *sweepFile) ([]results.Row, error) {
+	goals := goalsOf(f.spec)
+	var rows []results.Row
+	err := cl.Trials(ctx, id, func(t *sweeps.Trial) bool {
+		rows = append(rows, results.FromTrial(t, goals, now()))
+		return true
+	})
+	return rows, err
+}
+
+// goalsOf are the metrics whose better direction the file tells.
+func goalsOf(spec *sweeps.Spec) map[string]sweeps.Goal {
+	goals := results.Goals(spec.Objective)
+	for _, m := range spec.Metrics {
+		if m.Goal != "" {
+			goals[m.Name] = m.Goal
+		}
+	}
+	return goals
+}

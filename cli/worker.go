@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"swath/sweeps"
+)
+
+func (a *app) workerCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Run trials on this machine for a coordinator",
+		Long: `Worker runs the trials that a coordinator gives it, --slots at a time, until it is stopped.
+It prints one line when the coordinator has accepted it. If the coordinator goes away, the
+trials go on, what they report waits on disk, and the worker reconnects for as long as it
+takes. SIGTERM or Ctrl-C stops the trials and gives them back, uncharged.`,
+		Example: `  swath worker --coordinator 127.0.0.1:7420 --slots 2
+  SWATH_DATA=~/datasets swath worker --coordinator 127.0.0.1:7420`,
+		Args: exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context()) },
+	}
+	addWorkerFlags(cmd.Flags())
+	cmd.Flags().String("name", "", "name of the worker (default the host's)")
+	return cmd
+}
+
+func (a *app) work(ctx context.Context) error {
+	addr := a.cfg.Coordinator
+	if addr == "" {
+		addr = readAddress(a.cfg.Home)
+	}
+	if addr == "" {
+		addr = defaultListen
+	}
+	cl, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer cl.close()
+	// The first connection is tried before anything else, so that a wrong address is an
+	// error and not a log that scrolls. From then on the worker is patient.
+	if !reaches(ctx, cl) {
+		return fmt.Errorf("%w: cannot reach the coordinator at %s: start one with `swath coordinator`, or say where it is with --coordinator HOST:PORT",
+			sweeps.ErrUnavailable, addr)
+	}
+	agent, err := a.newAgent(cl, a.logger(a.stderr, slog.LevelInfo), func(id sweeps.WorkerID) {
+		fmt.Fprintf(a.stdout, "worker %s ready: %d slots for the coordinator at %s\n", id, a.cfg.Slots, addr)
+	})
+	if err != nil {
+		return err
+	}
+	return agent.Run(ctx)
+}

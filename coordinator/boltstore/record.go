@@ -1,0 +1,160 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"swath/sweeps"
+)
+
+// sweepRecord is the JSON of a sweep in the bucket sweeps; its source is kept apart.
+type sweepRecord struct {
+	ID         sweeps.SweepID    `json:"id"`
+	Name       string            `json:"name"`
+	File       string            `json:"file,omitempty"`
+	WorkDir    string            `json:"work_dir,omitempty"`
+	State      sweeps.SweepState `json:"state"`
+	Created    time.Time         `json:"created"`
+	Ended      time.Time         `json:"ended,omitzero"`
+	Next       int64             `json:"next"`
+	Dispatched int64             `json:"dispatched"`
+	Excluded   int64             `json:"excluded"`
+	Running    int64             `json:"running"`
+	Finished   int64             `json:"finished"`
+	Failed     int64             `json:"failed"`
+	Cancelled  int64             `json:"cancelled"`
+	Retrying   int64             `json:"retrying"`
+}
+
+// encodeSweep returns the record of a sweep, without its source.
+func encodeSweep(s *sweeps.Sweep) ([]byte, error) {
+	return json.Marshal(sweepRecord{
+		ID: s.ID, Name: s.Name, File: s.File, WorkDir: s.WorkDir, State: s.State,
+		Created: s.Created.UTC(), Ended: s.Ended.UTC(),
+		Next: s.Next, Dispatched: s.Dispatched, Excluded: s.Excluded,
+		Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
+		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
+	})
+}
+
+// decodeSweep reads what encodeSweep wrote; the source is copied in.
+func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
+	var r sweepRecord
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, err
+	}
+	return &sweeps.Sweep{
+		ID: r.ID, Name: r.Name, File: r.File, WorkDir: r.WorkDir, State: r.State,
+		Source: slices.Clone(source), Created: r.Created, Ended: r.Ended,
+		Next: r.Next, Dispatched: r.Dispatched, Excluded: r.Excluded,
+		Counts: sweeps.Counts{
+			Running: r.Running, Finished: r.Finished, Failed: r.Failed,
+			Cancelled: r.Cancelled, Retrying: r.Retrying,
+		},
+	}, nil
+}
+
+// trialVersion is the first byte of a trial's record. A change of the fields takes
+// the next number, and decodeTrial goes on reading the old ones.
+const trialVersion = 1
+
+// appendTrial writes the record of a trial: the version, and the fields in order, as
+// the append functions of codec.go write them. Identity and state come first, for
+// trialHead. The key holds the index, and stands for the sweep.
+func appendTrial(b []byte, t *sweeps.Trial) []byte {
+	b = append(b, trialVersion)
+	b = appendString(b, t.ID)
+	b = appendString(b, t.State)
+	b = appendString(b, string(t.Params.JSON()))
+	b = binary.AppendVarint(b, int64(t.Attempt))
+	b = binary.AppendVarint(b, int64(t.Charged))
+	b = binary.AppendVarint(b, int64(t.Losses))
+	b = appendTime(b, t.NotBefore)
+	b = appendString(b, t.Worker)
+	b = appendString(b, t.WorkerName)
+	b = appendTime(b, t.Assigned)
+	b = appendTime(b, t.Started)
+	b = appendTime(b, t.Ended)
+	b = appendString(b, t.Outcome.Class)
+	b = binary.AppendVarint(b, int64(t.Outcome.ExitCode))
+	b = appendString(b, t.Outcome.Message)
+	b = binary.AppendUvarint(b, uint64(len(t.Metrics)))
+	for _, name := range slices.Sorted(maps.Keys(t.Metrics)) {
+		b = appendString(b, name)
+		b = appendSummary(b, t.Metrics[name])
+	}
+	return b
+}
+
+// decodeTrial reads the record of the trial at key; nothing of b is kept.
+func decodeTrial(key sweeps.TrialKey, b []byte) (*sweeps.Trial, error) {
+	d := &decoder{b: b}
+	if v := d.byte(); v != trialVersion {
+		return nil, fmt.Errorf("%w: version %d of a trial", errGarbled, v)
+	}
+	t := &sweeps.Trial{TrialKey: key}
+	t.ID = sweeps.TrialID(d.string())
+	t.State = sweeps.TrialState(d.string())
+	params := d.block()
+	t.Attempt = int(d.varint())
+	t.Charged = int(d.varint())
+	t.Losses = int(d.varint())
+	t.NotBefore = d.time()
+	t.Worker = sweeps.WorkerID(d.string())
+	t.WorkerName = d.string()
+	t.Assigned = d.time()
+	t.Started = d.time()
+	t.Ended = d.time()
+	t.Outcome.Class = sweeps.Class(d.string())
+	t.Outcome.ExitCode = int(d.varint())
+	t.Outcome.Message = d.string()
+	if n := d.count(); n > 0 {
+		t.Metrics = make(map[string]sweeps.Summary, n)
+		for range n {
+			name := d.string()
+			t.Metrics[name] = d.summary()
+		}
+	}
+	if err := d.end(); err != nil {
+		return nil, err
+	}
+	var err error
+	if t.Params, err = sweeps.ParamsFromJSON(params); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// trialHead returns a record's identity and state, not copied.
+func trialHead(b []byte) (id, state []byte, err error) {
+	d := &decoder{b: b}
+	if v := d.byte(); v != trialVersion {
+		return nil, nil, fmt.Errorf("%w: version %d of a trial", errGarbled, v)
+	}
+	id, state = d.block(), d.block()
+	return id, state, d.err
+}
+
+// appendSummary writes a summary, bit by bit what it was.
+func appendSummary(b []byte, s sweeps.Summary) []byte {
+	b = binary.AppendVarint(b, s.Count)
+	b = appendFloat(b, s.Last)
+	b = binary.AppendVarint(b, s.LastStep)
+	b = appendFloat(b, s.Min)
+	b = binary.AppendVarint(b, s.MinStep)
+	b = appendFloat(b, s.Max)
+	return binary.AppendVarint(b, s.MaxStep)
+}
+
+func (d *decoder) summary() sweeps.Summary {
+	return sweeps.Summary{
+		Count: d.varint(),
+		Last:  d.float(), LastStep: d.varint(),
+		Min: d.float(), MinStep: d.varint(),
+		Max: d.float(), MaxStep: d.varint(),
+	}
+}

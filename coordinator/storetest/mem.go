@@ -1,0 +1,195 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"swath/coordinator"
+	"swath/coordinator/dispatch"
+	"swath/sweeps"
+)
+
+// Mem is a coordinator.Store in memory. Use NewMem.
+type Mem struct {
+	mu     sync.RWMutex
+	sweeps map[sweeps.SweepID]*memSweep
+}
+
+var _ coordinator.Store = (*Mem)(nil)
+
+// memSweep is a sweep with its rows.
+type memSweep struct {
+	record *sweeps.Sweep
+	rows   map[int64]*sweeps.Trial
+	order  []int64            // the indices of rows, ascending
+	live   map[int64]struct{} // those of the pending and running ones
+}
+
+// NewMem returns an empty store.
+func NewMem() *Mem { return &Mem{sweeps: map[sweeps.SweepID]*memSweep{}} }
+
+// Commit implements coordinator.Store.
+func (m *Mem) Commit(c dispatch.Changes) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.accepts(c); err != nil {
+		return err
+	}
+	for _, s := range c.Sweeps {
+		sw := m.sweeps[s.ID]
+		if sw == nil {
+			sw = &memSweep{rows: map[int64]*sweeps.Trial{}, live: map[int64]struct{}{}}
+			m.sweeps[s.ID] = sw
+		}
+		sw.record = cloneSweep(s)
+	}
+	for _, t := range c.Trials {
+		m.sweeps[t.Sweep].put(cloneTrial(t))
+	}
+	return nil
+}
+
+// accepts refuses changes that cannot be written, before anything of them is.
+func (m *Mem) accepts(c dispatch.Changes) error {
+	coming := map[sweeps.SweepID]bool{}
+	for _, s := range c.Sweeps {
+		if s.ID == "" {
+			return fmt.Errorf("%w: a sweep without an id", sweeps.ErrInvalid)
+		}
+		coming[s.ID] = true
+	}
+	for _, t := range c.Trials {
+		if t.Index < 0 {
+			return fmt.Errorf("%w: trial %s has a negative index", sweeps.ErrInvalid, t.TrialKey)
+		}
+		if m.sweeps[t.Sweep] == nil && !coming[t.Sweep] {
+			return fmt.Errorf("%w: trial %s: its sweep has no record", sweeps.ErrNotFound, t.TrialKey)
+		}
+	}
+	return nil
+}
+
+func (s *memSweep) put(t *sweeps.Trial) {
+	if s.rows[t.Index] == nil {
+		at, _ := slices.BinarySearch(s.order, t.Index)
+		s.order = slices.Insert(s.order, at, t.Index)
+	}
+	s.rows[t.Index] = t
+	if t.State.Terminal() {
+		delete(s.live, t.Index)
+	} else {
+		s.live[t.Index] = struct{}{}
+	}
+}
+
+// Sweeps implements coordinator.Store.
+func (m *Mem) Sweeps() ([]*sweeps.Sweep, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	list := make([]*sweeps.Sweep, 0, len(m.sweeps))
+	for _, s := range m.sweeps {
+		list = append(list, cloneSweep(s.record))
+	}
+	slices.SortFunc(list, bySubmission)
+	return list, nil
+}
+
+// bySubmission orders sweeps by time of creation, then id.
+func bySubmission(a, b *sweeps.Sweep) int {
+	if c := a.Created.Compare(b.Created); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.ID, b.ID)
+}
+
+// Sweep implements coordinator.Store. Of several sweeps of one name it returns the
+// latest.
+func (m *Mem) Sweep(nameOrID string) (*sweeps.Sweep, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if s := m.sweeps[sweeps.SweepID(nameOrID)]; s != nil {
+		return cloneSweep(s.record), nil
+	}
+	var named *sweeps.Sweep
+	for _, s := range m.sweeps {
+		if s.record.Name == nameOrID && (named == nil || bySubmission(s.record, named) > 0) {
+			named = s.record
+		}
+	}
+	if named == nil {
+		return nil, fmt.Errorf("sweep %q: %w", nameOrID, sweeps.ErrNotFound)
+	}
+	return cloneSweep(named), nil
+}
+
+// Trials implements coordinator.Store.
+func (m *Mem) Trials(id sweeps.SweepID, from int64, fn func(*sweeps.Trial) bool) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	s := m.sweeps[id]
+	if s == nil {
+		return nil
+	}
+	at, _ := slices.BinarySearch(s.order, from)
+	s.each(s.order[at:], fn)
+	return nil
+}
+
+// Live implements coordinator.Store.
+func (m *Mem) Live(id sweeps.SweepID, fn func(*sweeps.Trial) bool) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	s := m.sweeps[id]
+	if s == nil {
+		return nil
+	}
+	order := make([]int64, 0, len(s.live))
+	for i := range s.live {
+		order = append(order, i)
+	}
+	slices.Sort(order)
+	s.each(order, fn)
+	return nil
+}
+
+func (s *memSweep) each(order []int64, fn func(*sweeps.Trial) bool) {
+	for _, i := range order {
+		if !fn(cloneTrial(s.rows[i])) {
+			return
+		}
+	}
+}
+
+// FindTrial implements coordinator.Store. It looks at every row.
+func (m *Mem) FindTrial(prefix string, limit int) ([]*sweeps.Trial, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var hits []*sweeps.Trial
+	for _, s := range m.sweeps {
+		for _, t := range s.rows {
+			if strings.HasPrefix(string(t.ID), prefix) {
+				hits = append(hits, t)
+			}
+		}
+	}
+	slices.SortFunc(hits, func(a, b *sweeps.Trial) int {
+		if c := cmp.Compare(a.ID, b.ID); c != 0 {
+			return c
+		}
+		if c := bySubmission(m.sweeps[b.Sweep].record, m.sweeps[a.Sweep].record); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Index, b.Index)
+	})
+	hits = hits[:max(min(limit, len(hits)), 0)]
+	for i, t := range hits {
+		hits[i] = cloneTrial(t)
+	}
+	return hits, nil
+}
+
+// Close implements coordinator.Store. The store can still be used.
+func (m *Mem) Close() error { return nil }

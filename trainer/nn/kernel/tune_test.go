@@ -1,0 +1,37 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// best-of-many short runs
+func TestTune(t *testing.T) {
+	th, _ := strconv.Atoi(os.Getenv("TH"))
+	if th == 0 { th = 1 }
+	if s := os.Getenv("SET"); s != "" { if err := Select(s); err != nil { t.Fatal(err) } }
+	SetThreads(th)
+	r := rand.New(rand.NewPCG(1, 1))
+	peak := Peak(th)
+	runs, _ := strconv.Atoi(os.Getenv("RUNS"))
+	if runs == 0 { runs = 40 }
+	fmt.Printf("peak(%d) %.1f\n", th, peak)
+	for _, g := range gemmShapes {
+		p := g.operands(r)
+		fl := 2 * float64(g.m) * float64(g.n) * float64(g.k)
+		rep := 1
+		if fl < 1e7 { rep = int(2e7/fl) }
+		best := time.Hour
+		for range runs {
+			s := time.Now()
+			for range rep { Gemm(p.transA, p.transB, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc) }
+			best = min(best, time.Since(s))
+		}
+		rate := fl * float64(rep) / best.Seconds() / 1e9
+		fmt.Printf("  %-22s %7.1f GF %.3f\n", shapeName(g), rate, rate/peak)
+	}
+}

@@ -1,0 +1,276 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"swath/proto/wire"
+	"swath/sweeps"
+	"swath/worker/exec"
+)
+
+// Config says what an agent is and what it has.
+type Config struct {
+	// Home is the directory under which agents keep their own, and the artifacts.
+	Home string
+	// Name is what people see; where it is empty, the host's name, with -n behind it for
+	// the n-th further agent on the same home.
+	Name string
+	// Slots is how many trials may run at a time, at least 1.
+	Slots int
+	// Resources are what the machine offers. CPUs of 0 means all that there are.
+	Resources sweeps.Resources
+	// WorkDir is the working directory of trials whose sweep was submitted from a
+	// directory that does not exist here; empty for the agent's own.
+	WorkDir string
+	// DataDir holds the data sets; handed to the trainers, empty for none.
+	DataDir string
+	// Binary is the swath program, which runs the built-in trainers.
+	Binary string
+	// Grace is how long a trainer has between SIGTERM and SIGKILL; 0 for 10 seconds.
+	Grace time.Duration
+	// Version of the program, for the coordinator's messages.
+	Version string
+	// Dial opens a session that lasts until ctx is done.
+	Dial func(ctx context.Context) (Session, error)
+	// Log may be nil for none.
+	Log *slog.Logger
+	// OnReady is called once, when the coordinator has accepted the worker for the first
+	// time. It may be nil.
+	OnReady func(id sweeps.WorkerID)
+}
+
+// Agent is a worker. [New] makes it, [Agent.Run] is its life.
+type Agent struct {
+	cfg      Config
+	times    times
+	log      *slog.Logger
+	home     *home
+	gpus     *gpus
+	specs    specs
+	ready    atomic.Bool
+	draining chan struct{} // closed, under mu, when the agent begins to shut down
+	closing  chan struct{} // closed when it stops to wait for acknowledgements
+	removed  chan struct{} // an attempt was forgotten
+	wg       sync.WaitGroup
+
+	mu       sync.Mutex
+	attempts map[sweeps.AttemptRef]*attempt // those held; guarded by mu
+}
+
+// times are the agent's constants of time; tests have shorter ones.
+type times struct {
+	poll                   time.Duration // how often a reporter looks at the files
+	heartbeat              time.Duration // where Welcome names none
+	handshake              time.Duration // for Welcome to arrive
+	patience               time.Duration // for anything that was sent to be acknowledged
+	backoffMin, backoffMax time.Duration // between connections
+	farewell               time.Duration // for the last acknowledgements at shutdown
+}
+
+var defaultTimes = times{
+	poll:       exec.PollInterval,
+	heartbeat:  5 * time.Second,
+	handshake:  15 * time.Second,
+	patience:   time.Minute,
+	backoffMin: 100 * time.Millisecond,
+	backoffMax: 3 * time.Second,
+	farewell:   3 * time.Second,
+}
+
+// New takes a place in the home and returns the agent that lives there. The place is
+// free again when Run returns, or the process ends. An error wraps sweeps.ErrInvalid,
+// or sweeps.ErrStorage where the home cannot be written to.
+func New(cfg Config) (*Agent, error) {
+	switch {
+	case cfg.Home == "":
+		return nil, fmt.Errorf("%w: a worker needs a home: give it with --home DIR", sweeps.ErrInvalid)
+	case cfg.Slots < 1:
+		return nil, fmt.Errorf("%w: a worker needs at least one slot, not %d: give them with --slots N", sweeps.ErrInvalid, cfg.Slots)
+	case cfg.Dial == nil:
+		return nil, fmt.Errorf("%w: a worker needs a coordinator to connect to", sweeps.ErrInvalid)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Resources.CPUs <= 0 {
+		cfg.Resources.CPUs = float64(runtime.NumCPU())
+	}
+	if cfg.WorkDir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, fmt.Errorf("%w: find the working directory for trials: %w", sweeps.ErrInvalid, err)
+		}
+		cfg.WorkDir = dir
+	}
+	h, err := claimHome(cfg.Home)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Name == "" {
+		cfg.Name = hostname(h.n)
+	}
+	return &Agent{
+		cfg:      cfg,
+		times:    defaultTimes,
+		log:      cfg.Log.With("worker", cfg.Name),
+		home:     h,
+		gpus:     newGPUs(cfg.Resources.GPUs, os.Getenv("CUDA_VISIBLE_DEVICES")),
+		draining: make(chan struct{}),
+		closing:  make(chan struct{}),
+		removed:  make(chan struct{}, 1),
+		attempts: map[sweeps.AttemptRef]*attempt{},
+	}, nil
+}
+
+func hostname(n int) string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		name = "worker"
+	}
+	if n > 0 {
+		name = fmt.Sprintf("%s-%d", name, n)
+	}
+	return name
+}
+
+// ID is the worker's identity, the same whenever an agent runs in this place.
+func (a *Agent) ID() sweeps.WorkerID { return a.home.id }
+
+// Name is what people see.
+func (a *Agent) Name() string { return a.cfg.Name }
+
+// Run holds sessions with the coordinator and runs what it says, until ctx is done. Then
+// it takes no more trials, stops the running ones in order (SIGTERM, and SIGKILL after
+// the grace), reports them as preempted, so that they go elsewhere, and returns when
+// that was acknowledged, or a few seconds later: what was not is reported by the next
+// agent in this place. It must be called once. The only errors are those of reading
+// the home at the beginning.
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.home.release()
+	if err := a.recover(); err != nil {
+		return err
+	}
+	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
+	defer disconnect()
+	a.wg.Go(func() { a.connect(connected) })
+
+	<-ctx.Done()
+	a.drain()
+	disconnect()
+	close(a.closing)
+	a.wg.Wait()
+	return nil
+}
+
+// drain stops everything and waits until its end is acknowledged, for a while.
+func (a *Agent) drain() {
+	a.mu.Lock()
+	close(a.draining)
+	a.mu.Unlock()
+	held := a.held()
+	a.log.Info("shutting down", "attempts", len(held))
+	for _, at := range held {
+		at.stop(sweeps.ClassPreempted, "the worker was shut down")
+	}
+	for _, at := range held {
+		<-at.done // package exec sees to it that this takes no longer than the grace
+	}
+	late := time.After(a.times.farewell)
+	for {
+		n := len(a.held())
+		if n == 0 {
+			return
+		}
+		select {
+		case <-a.removed:
+		case <-late:
+			a.log.Warn("the coordinator did not acknowledge all: a worker started again on this home will report them", "attempts", n)
+			return
+		}
+	}
+}
+
+// held returns the attempts that the agent holds, in order.
+func (a *Agent) held() []*attempt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]*attempt, 0, len(a.attempts))
+	for _, at := range a.attempts {
+		list = append(list, at)
+	}
+	slices.SortFunc(list, func(x, y *attempt) int {
+		p, q := x.start.Ref, y.start.Ref
+		return cmp.Or(cmp.Compare(p.Sweep, q.Sweep), cmp.Compare(p.Index, q.Index), cmp.Compare(p.Attempt, q.Attempt))
+	})
+	return list
+}
+
+// find returns an attempt that is held, or nil.
+func (a *Agent) find(ref sweeps.AttemptRef) *attempt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.attempts[ref]
+}
+
+// begin takes an attempt on and runs it. It returns nil for one that is held already.
+func (a *Agent) begin(m wire.Start) *attempt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.attempts[m.Ref] != nil {
+		return nil
+	}
+	at := newAttempt(a, m)
+	select {
+	case <-a.draining:
+		// It was on its way when Drain was; it goes back at once.
+		at.stop(sweeps.ClassPreempted, "the worker was shutting down")
+	default:
+	}
+	running := 1
+	for _, other := range a.attempts {
+		if _, outcome := other.progress(); outcome == nil {
+			running++
+		}
+	}
+	if running > a.cfg.Slots {
+		at.log.Warn("more trials than slots: the coordinator sent one too many, and it is run", "running", running, "slots", a.cfg.Slots)
+	}
+	a.attempts[m.Ref] = at
+	a.wg.Go(at.live)
+	return at
+}
+
+// forget lets go of an attempt, and ends what still runs of it.
+func (a *Agent) forget(ref sweeps.AttemptRef) {
+	a.mu.Lock()
+	at := a.attempts[ref]
+	delete(a.attempts, ref)
+	a.mu.Unlock()
+	if at != nil {
+		at.forget()
+	}
+	nudge(a.removed)
+}
+
+// nudge wakes whoever waits on a channel of capacity 1.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// errPlace wraps an error about the agent's own directory.
+func (a *Agent) errPlace(err error) error {
+	return errors.Join(fmt.Errorf("%w: read the attempts that an earlier worker left in %s", sweeps.ErrStorage, a.home.attempts()), err)
+}

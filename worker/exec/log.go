@@ -1,0 +1,55 @@
+package exec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Stream is one of the two outputs of a trainer.
+type Stream string
+
+// The streams, which are also the names of their files in the attempt directory.
+const (
+	Stdout Stream = "stdout"
+	Stderr Stream = "stderr"
+)
+
+func logFile(attemptDir string, s Stream) string { return file(attemptDir, string(s)) }
+
+func openLog(attemptDir string, s Stream) (*os.File, error) {
+	f, err := os.OpenFile(logFile(attemptDir, s), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("make the attempt's %s: %w", s, err)
+	}
+	return f, nil
+}
+
+// ReadLog returns what a stream holds from a byte offset on, max bytes at most; nothing
+// where the offset is its end or behind it, or nothing was written yet. The caller adds
+// the length to its offset and asks again.
+func ReadLog(attemptDir string, s Stream, offset int64, max int) ([]byte, error) {
+	f, err := os.Open(logFile(attemptDir, s))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the attempt's %s: %w", s, err)
+	}
+	defer func() { _ = f.Close() }() // opened for reading
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read the attempt's %s: %w", s, err)
+	}
+	if offset < 0 || offset >= st.Size() || max <= 0 {
+		return nil, nil
+	}
+	b := make([]byte, min(int64(max), st.Size()-offset))
+	n, err := f.ReadAt(b, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read the attempt's %s: %w", s, err)
+	}
+	return b[:n], nil
+}

@@ -1,0 +1,68 @@
+package exec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// processFile tells a restarted worker which process an attempt directory belongs to. It
+// is there while the attempt runs.
+type processFile struct {
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Argv    []string  `json:"argv"`
+	// Birth tells this process from another that was given its number later; empty
+	// where the system does not say.
+	Birth string `json:"birth"`
+}
+
+func processPath(attemptDir string) string { return file(attemptDir, "process.json") }
+
+func writeProcessFile(attemptDir string, pid int, started time.Time, argv []string) error {
+	b, err := json.Marshal(processFile{PID: pid, Started: started, Argv: argv, Birth: birth(pid)})
+	if err == nil {
+		err = os.WriteFile(processPath(attemptDir), append(b, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("note the attempt's process: %w", err)
+	}
+	return nil
+}
+
+// removeProcessFile removes the note of a process that has ended. Should it stay, the
+// birth in it says the same.
+func removeProcessFile(attemptDir string) { _ = os.Remove(processPath(attemptDir)) }
+
+// KillOrphan ends the process group that a worker which died left running in an attempt
+// directory, and reports whether there was one. It kills at once: whoever calls it has
+// given the attempt up. Where the system cannot tell one process from a later one of the
+// same number, it does nothing.
+func KillOrphan(attemptDir string) (bool, error) {
+	b, err := os.ReadFile(processPath(attemptDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for an orphan: %w", err)
+	}
+	var note processFile
+	if err := json.Unmarshal(b, &note); err != nil {
+		return false, fmt.Errorf("look for an orphan: %s: %w", processPath(attemptDir), err)
+	}
+	if note.PID <= 1 || note.Birth == "" || note.Birth != birth(note.PID) {
+		removeProcessFile(attemptDir)
+		return false, nil
+	}
+	leader, err := os.FindProcess(note.PID)
+	if err != nil {
+		return false, fmt.Errorf("end the orphan %d: %w", note.PID, err)
+	}
+	killGroup(leader)
+	_ = leader.Release() // it is no child of ours to wait for
+	removeProcessFile(attemptDir)
+	return true, nil
+}

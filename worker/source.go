@@ -1,0 +1,164 @@
+package worker
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"swath/sweeps"
+	"swath/worker/exec"
+)
+
+// batchesFile lists, a JSON line each, the positions at which batches of points ended.
+//
+// Points come from two files, the report and standard output, and which of them is
+// further at the moment of reading decides how the two mix into one sequence. A later
+// reading, by another session or another agent, must mix them alike, or else it would
+// number other points with the numbers that the coordinator knows. So where a batch
+// took from standard output, its end is written down before it is sent, and reading
+// again goes from one such position to the next. The list is not fsynced: it has to
+// survive the agent, not the machine, with which the trainer would go, too.
+const batchesFile = "batches.jsonl"
+
+// source yields an attempt's points, in the same order whenever it is read.
+type source struct {
+	at      *attempt
+	pos     exec.Position
+	journal *os.File      // batchesFile, open for appending
+	replay  *bufio.Reader // what of batchesFile was there before; nil when used up
+	tail    *exec.Tail    // nil while replay lasts
+	noted   int64         // the number of points up to the last position in batchesFile
+}
+
+// openSource opens the attempt's points from a position on.
+func (at *attempt) openSource(from exec.Position) (*source, error) {
+	s := &source{at: at, pos: from}
+	if st, err := os.Stat(at.dir); errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
+		return s, nil // it never came to run
+	}
+	file := filepath.Join(at.dir, batchesFile)
+	lines, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the order of the points: %w", err)
+	}
+	whole := lines[:bytes.LastIndexByte(lines, '\n')+1]
+	s.replay = bufio.NewReader(bytes.NewReader(whole))
+	s.journal, err = os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("keep the order of the points: %w", err)
+	}
+	// A last line that a crash cut off gives way to the next.
+	if _, err := s.journal.Seek(int64(len(whole)), io.SeekStart); err != nil {
+		s.close()
+		return nil, fmt.Errorf("keep the order of the points: %w", err)
+	}
+	return s, nil
+}
+
+// read returns further points, about limit at most; none where there are no more for
+// now. ended says that the attempt has, so that a last line without an end counts.
+func (s *source) read(limit int, ended bool) ([]sweeps.Point, error) {
+	if s.journal == nil {
+		return nil, nil
+	}
+	for s.replay != nil {
+		line, err := s.replay.ReadBytes('\n')
+		if err != nil {
+			s.replay = nil
+			break
+		}
+		var to exec.Position
+		if err := json.Unmarshal(line, &to); err != nil {
+			return nil, fmt.Errorf("the order of the points in %s is damaged: %w", filepath.Join(s.at.dir, batchesFile), err)
+		}
+		s.noted = to.Seq
+		if to.Seq <= s.pos.Seq {
+			continue
+		}
+		b, err := exec.Reread(s.at.dir, s.at.rules, s.pos, to)
+		if err != nil {
+			return nil, err
+		}
+		s.pos = to
+		return b.Points, nil
+	}
+	if s.tail == nil {
+		var err error
+		if s.tail, err = exec.OpenTail(s.at.dir, s.at.rules, s.pos); err != nil {
+			return nil, err
+		}
+		s.noted = max(s.noted, s.pos.Seq)
+	}
+	if ended {
+		s.tail.Finish()
+	}
+	for {
+		b, err := s.tail.Read(limit)
+		if err != nil {
+			return nil, err
+		}
+		before := s.pos
+		s.pos = b.Next
+		s.at.warn(b.Warnings)
+		if len(b.Points) > 0 {
+			s.note(before)
+			return b.Points, nil
+		}
+		if b.Next.Report.Offset == before.Report.Offset && b.Next.Stdout.Offset == before.Stdout.Offset {
+			return nil, nil
+		}
+	}
+}
+
+// note writes the end of the batch down if the order could otherwise not be found again,
+// and now and then in any case, so that what is read again at once has a bound.
+func (s *source) note(before exec.Position) {
+	if s.pos.Stdout.Offset == before.Stdout.Offset && s.pos.Seq-s.noted < pointsBatch {
+		return
+	}
+	line, err := json.Marshal(s.pos)
+	if err == nil {
+		_, err = s.journal.Write(append(line, '\n'))
+	}
+	if err != nil {
+		// A full disk, most likely. The points had better arrive.
+		s.at.warn([]string{fmt.Sprintf("keep the order of the points: %v", err)})
+		return
+	}
+	s.noted = s.pos.Seq
+}
+
+// position returns how far the points have been read.
+func (s *source) position() exec.Position { return s.pos }
+
+func (s *source) close() {
+	if s.tail != nil {
+		_ = s.tail.Close() // opened for reading
+	}
+	if s.journal != nil {
+		_ = s.journal.Close() // see batchesFile for what it has to survive
+	}
+}
+
+// maxWarned bounds the warnings logged for an attempt.
+const maxWarned = 20
+
+// warn logs what package exec has to say about the attempt's files.
+func (at *attempt) warn(texts []string) {
+	for _, text := range texts {
+		if at.warned++; at.warned <= maxWarned {
+			at.log.Warn("reading what the trainer wrote", "warning", text)
+		}
+	}
+}
+
+// readLog returns what a stream of output holds from an offset on.
+func (at *attempt) readLog(stream string, offset int64, most int) ([]byte, error) {
+	return exec.ReadLog(at.dir, exec.Stream(stream), offset, most)
+}
