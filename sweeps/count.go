@@ -205,14 +205,14 @@ func (p *Plan) checkGrid() error {
 // were looked at.
 func (p *Plan) nothingLeft(c *component, blame map[*expression]int, looked int64) error {
 	by := mostBlamed(c.constraints, blame)
-	which := "every point"
+	which := "every point, so no trial is left"
 	if looked < c.size {
-		which = fmt.Sprintf("each of the first %d combinations of %s", looked, p.dimensionNames(c))
+		which = fmt.Sprintf("each of the first %d combinations of %s, and no more are tried", looked, p.dimensionNames(c))
 	}
 	if int64(blame[by]) == looked {
-		return p.spec.errorAt(by.at, "%s excludes %s, so no trial is left: loosen it, or add values that satisfy it", by.owner, which)
+		return p.spec.errorAt(by.at, "%s excludes %s: loosen it, or add values that satisfy it", by.owner, which)
 	}
-	return p.spec.errorAt(by.at, "the constraints together exclude %s, so no trial is left: loosen one of them, or add values that satisfy them all (%s excludes the most)",
+	return p.spec.errorAt(by.at, "the constraints together exclude %s: loosen one of them, or add values that satisfy them all (%s excludes the most)",
 		which, by.owner)
 }
 

@@ -231,25 +231,34 @@ func (d *decoder) unknownKey(e entry, of string, keys []string) {
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
+// asName reduces a text to what [CheckName] allows; empty if nothing is left.
+func asName(text string) string {
+	name := strings.Trim(notInNames.ReplaceAllString(text, "-"), "._-")
+	return strings.TrimRight(name[:min(len(name), maxName)], "._-")
+}
+
 // nameFromFile makes a sweep's name of its file's.
 func nameFromFile(file string) string {
 	base := filepath.Base(strings.ReplaceAll(file, `\`, "/"))
-	base = strings.TrimSuffix(base, filepath.Ext(base))
-	base = strings.Trim(notInNames.ReplaceAllString(base, "-"), "-.")
-	if base == "" {
-		return "sweep"
+	if name := asName(strings.TrimSuffix(base, filepath.Ext(base))); name != "" {
+		return name
 	}
-	return base
+	return "sweep"
 }
 
+// sweepName decodes the sweep's name. W&B's may be any text; so that it can be typed on
+// a command line, it is reduced to what a name may be here.
 func (d *decoder) sweepName(n *yaml.Node) string {
-	name, ok := d.text(n, "name")
-	name = strings.TrimSpace(name)
-	if ok && name == "" {
+	text, ok := d.text(n, "name")
+	if ok && strings.TrimSpace(text) == "" {
 		d.errorf(n, "name is empty: give the sweep a name, or remove the key to name it after the file")
 	}
-	if i := strings.IndexFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }); i >= 0 {
-		d.errorf(n, "name must be one line without control characters")
+	name := asName(text)
+	if name == "" {
+		name = nameFromFile(d.file)
+	}
+	if name != text && ok {
+		d.warnf(n, "the sweep is called %s: a name has letters, digits, dots, hyphens and underscores", name)
 	}
 	return name
 }

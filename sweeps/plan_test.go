@@ -381,9 +381,13 @@ func TestNameFromFile(t *testing.T) {
 		".yaml":                       "sweep",
 		"":                            "sweep",
 		"...":                         "sweep",
+		"_a_.yaml":                    "a",
+		strings.Repeat("x", 200):      strings.Repeat("x", 128),
 	} {
 		if got := nameFromFile(file); got != want {
 			t.Errorf("%q gives %q, want %q", file, got, want)
+		} else if err := CheckName(got); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -414,6 +418,9 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			checkInvalid(t, err)
 			return
+		}
+		if err := CheckName(s.Name); err != nil {
+			t.Error(err)
 		}
 		p, err := s.Plan()
 		if err != nil {

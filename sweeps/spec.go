@@ -29,8 +29,8 @@ func ParseMethod(s string) (Method, error) {
 
 // Spec is a decoded sweep file. [Parse] makes it; nobody changes it afterwards.
 type Spec struct {
-	// Name is the file's name key; where there is none, the file's base name without
-	// its extension, reduced to letters, digits, dots, hyphens and underscores.
+	// Name is the file's name key or, where there is none, the file's base name without
+	// its extension; reduced to what CheckName allows.
 	Name        string
 	Description string
 	Method      Method

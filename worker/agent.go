@@ -3,7 +3,6 @@ package worker
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -272,5 +271,5 @@ func nudge(c chan struct{}) {
 
 // errPlace wraps an error about the agent's own directory.
 func (a *Agent) errPlace(err error) error {
-	return errors.Join(fmt.Errorf("%w: read the attempts that an earlier worker left in %s", sweeps.ErrStorage, a.home.attempts()), err)
+	return fmt.Errorf("%w: look through the attempts that an earlier worker left in %s: %w", sweeps.ErrStorage, a.home.attempts(), err)
 }

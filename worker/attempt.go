@@ -116,7 +116,11 @@ func (at *attempt) await() {
 	select {
 	case <-at.forgotten:
 	case <-at.agent.closing:
-		return
+		select {
+		case <-at.forgotten: // both came; this one counts
+		default:
+			return
+		}
 	}
 	at.reading.Lock()
 	defer at.reading.Unlock()
@@ -141,6 +145,7 @@ func (at *attempt) end(outcome sweeps.Outcome) {
 	if !gone {
 		// A start that failed for want of a directory has none to write to; the outcome
 		// is then in memory only, and a crash now makes the attempt a lost one.
+		// It is not fsynced: where the machine dies, a lost attempt is what it is.
 		if err := writeJSON(at.dir, endedFile, outcome); err != nil {
 			at.log.Warn("the attempt's end could not be written down; it is reported nevertheless", "err", err)
 		}

@@ -18,9 +18,9 @@
 //	                  id                       the worker's identity, drawn once
 //	                  attempts/<sweep>-<index>-<attempt>/
 //	                      attempt.json         everything of Start; there before the process
-//	                      process.json         which process runs it, for a later agent
 //	                      ended.json           how it ended; there before it is reported
-//	                      …                    what package exec keeps: report, output, checkpoints
+//	                      batches.jsonl        in which order points were read; see source.go
+//	                      …                    what package exec keeps: report, output, process
 //	<home>/artifacts/<sweep name>/<index>/     what trials left in their artifact directory
 //
 // An agent takes the first n whose lock is free, so several share a machine and a home,

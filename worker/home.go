@@ -88,16 +88,25 @@ func workerID(file string) (sweeps.WorkerID, error) {
 	return sweeps.WorkerID(id), writeFile(file, []byte(id))
 }
 
-// writeFile replaces a file so that after a crash it is either the old or the new one,
-// and once it has returned nil it is the new one.
-func writeFile(file string, data []byte) (err error) {
+// writeFile replaces a file durably: after a crash it is either the old or the new one,
+// and once this has returned nil it is the new one.
+func writeFile(file string, data []byte) error {
+	if err := replaceFile(file, data, true); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+// replaceFile replaces a file, so that no process ever sees half of it. Without sync a
+// crash of the machine may leave anything of it, nothing included.
+func replaceFile(file string, data []byte, sync bool) (err error) {
 	tmp := file + ".tmp"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err == nil {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	if e := f.Close(); err == nil {
@@ -108,7 +117,6 @@ func writeFile(file string, data []byte) (err error) {
 	}
 	if err != nil {
 		_ = os.Remove(tmp) // the first error tells more
-		return err
 	}
-	return syncDir(filepath.Dir(file))
+	return err
 }

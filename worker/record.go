@@ -17,7 +17,6 @@ import (
 // The files that the agent keeps in an attempt's directory.
 const (
 	attemptFile = "attempt.json"
-	processFile = "process.json"
 	endedFile   = "ended.json"
 )
 
@@ -63,13 +62,14 @@ func readRecord(dir string) (wire.Start, error) {
 	}, nil
 }
 
-// writeJSON and readJSON keep one value in a file of an attempt's directory.
+// writeJSON and readJSON keep one value in a file of a directory. It survives the agent,
+// but not for certain the machine.
 func writeJSON(dir, name string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, name), b)
+	return replaceFile(filepath.Join(dir, name), b, false)
 }
 
 func readJSON(dir, name string, v any) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -17,6 +18,7 @@ import (
 // while another receives. A session ends when the context that it was dialled with is
 // done: Send and Recv then return.
 type Session interface {
+	// Send sends a message. io.EOF says that the session is over, and Recv why.
 	Send(wire.WorkerMessage) error
 	Recv() (wire.CoordinatorMessage, error)
 	// CloseSend says that nothing more will be sent.
@@ -33,12 +35,16 @@ var (
 func (a *Agent) connect(ctx context.Context) {
 	wait, said := a.times.backoffMin, ""
 	for {
+		begun := time.Now()
 		welcomed, err := a.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if welcomed {
-			wait, said = a.times.backoffMin, ""
+			said = ""
+			if time.Since(begun) > a.times.backoffMax { // otherwise it may go on like this
+				wait = a.times.backoffMin
+			}
 		}
 		// A coordinator that is away for hours is worth one line, not thousands.
 		if err.Error() != said {
@@ -119,7 +125,7 @@ func (s *session) greet() (wire.Welcome, error) {
 	}
 	late := time.AfterFunc(a.times.handshake, func() { s.cancel(errNoWelcome) })
 	defer late.Stop()
-	if err := s.send(hello); err != nil {
+	if err := s.send(hello); err != nil && !errors.Is(err, io.EOF) {
 		return wire.Welcome{}, err
 	}
 	m, err := s.conn.Recv()
@@ -191,9 +197,16 @@ func (s *session) heartbeat(every time.Duration) {
 			m = wire.Heartbeat{}
 		}
 		if err := s.send(m); err != nil {
-			s.cancel(err)
+			s.fail(err)
 			return
 		}
+	}
+}
+
+// fail ends the session, unless it has ended and its receiver is about to say why.
+func (s *session) fail(err error) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, errEnded) {
+		s.cancel(err)
 	}
 }
 
@@ -243,7 +256,7 @@ func (s *session) report(at *attempt) {
 	s.reporters[at.start.Ref] = r
 	s.wg.Go(func() {
 		if err := r.run(); err != nil {
-			s.cancel(err)
+			s.fail(err)
 		}
 	})
 }

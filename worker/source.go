@@ -2,7 +2,6 @@ package worker
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,34 +29,25 @@ const batchesFile = "batches.jsonl"
 type source struct {
 	at      *attempt
 	pos     exec.Position
-	journal *os.File      // batchesFile, open for appending
-	replay  *bufio.Reader // what of batchesFile was there before; nil when used up
-	tail    *exec.Tail    // nil while replay lasts
-	noted   int64         // the number of points up to the last position in batchesFile
+	journal *os.File      // batchesFile; nil for an attempt without a directory
+	replay  *bufio.Reader // what is in journal; nil when all of it has been read
+	whole   int64         // how many bytes of it are whole lines, as far as it was read
+	noted   int64         // the number of points up to the last position in journal
+	tail    *exec.Tail    // behind that; nil while replay lasts
 }
 
 // openSource opens the attempt's points from a position on.
 func (at *attempt) openSource(from exec.Position) (*source, error) {
 	s := &source{at: at, pos: from}
-	if st, err := os.Stat(at.dir); errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
+	if _, err := os.Stat(at.dir); errors.Is(err, fs.ErrNotExist) {
 		return s, nil // it never came to run
 	}
-	file := filepath.Join(at.dir, batchesFile)
-	lines, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the order of the points: %w", err)
-	}
-	whole := lines[:bytes.LastIndexByte(lines, '\n')+1]
-	s.replay = bufio.NewReader(bytes.NewReader(whole))
-	s.journal, err = os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o644)
+	var err error
+	s.journal, err = os.OpenFile(filepath.Join(at.dir, batchesFile), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("keep the order of the points: %w", err)
 	}
-	// A last line that a crash cut off gives way to the next.
-	if _, err := s.journal.Seek(int64(len(whole)), io.SeekStart); err != nil {
-		s.close()
-		return nil, fmt.Errorf("keep the order of the points: %w", err)
-	}
+	s.replay = bufio.NewReader(s.journal)
 	return s, nil
 }
 
@@ -68,32 +58,16 @@ func (s *source) read(limit int, ended bool) ([]sweeps.Point, error) {
 		return nil, nil
 	}
 	for s.replay != nil {
-		line, err := s.replay.ReadBytes('\n')
-		if err != nil {
-			s.replay = nil
-			break
+		points, err := s.readAgain()
+		if err != nil || len(points) > 0 {
+			return points, err
 		}
-		var to exec.Position
-		if err := json.Unmarshal(line, &to); err != nil {
-			return nil, fmt.Errorf("the order of the points in %s is damaged: %w", filepath.Join(s.at.dir, batchesFile), err)
-		}
-		s.noted = to.Seq
-		if to.Seq <= s.pos.Seq {
-			continue
-		}
-		b, err := exec.Reread(s.at.dir, s.at.rules, s.pos, to)
-		if err != nil {
-			return nil, err
-		}
-		s.pos = to
-		return b.Points, nil
 	}
 	if s.tail == nil {
 		var err error
 		if s.tail, err = exec.OpenTail(s.at.dir, s.at.rules, s.pos); err != nil {
 			return nil, err
 		}
-		s.noted = max(s.noted, s.pos.Seq)
 	}
 	if ended {
 		s.tail.Finish()
@@ -114,6 +88,39 @@ func (s *source) read(limit int, ended bool) ([]sweeps.Point, error) {
 			return nil, nil
 		}
 	}
+}
+
+// readAgain returns the points up to the next position in the journal, if they are behind
+// those that were read.
+func (s *source) readAgain() ([]sweeps.Point, error) {
+	line, err := s.replay.ReadBytes('\n')
+	if errors.Is(err, io.EOF) {
+		// A last line that a crash cut off gives way to what comes.
+		s.replay = nil
+		if err := s.journal.Truncate(s.whole); err != nil {
+			return nil, fmt.Errorf("keep the order of the points: %w", err)
+		}
+		_, err := s.journal.Seek(s.whole, io.SeekStart)
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the order of the points: %w", err)
+	}
+	s.whole += int64(len(line))
+	var to exec.Position
+	if err := json.Unmarshal(line, &to); err != nil {
+		return nil, fmt.Errorf("the order of the points in %s is damaged: %w", s.journal.Name(), err)
+	}
+	s.noted = to.Seq
+	if to.Seq <= s.pos.Seq {
+		return nil, nil
+	}
+	b, err := exec.Reread(s.at.dir, s.at.rules, s.pos, to)
+	if err != nil {
+		return nil, err
+	}
+	s.pos = to
+	return b.Points, nil
 }
 
 // note writes the end of the batch down if the order could otherwise not be found again,

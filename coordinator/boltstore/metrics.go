@@ -24,7 +24,7 @@ import (
 //	sweeps    SweepID                           → number
 //	attempts  number index attempt              → uvarint: how many points it has
 //	series    number index attempt series       → record  series.go
-//	chunks    number index attempt series chunk → block   block.go
+//	chunks    number index attempt series chunk → blocks  block.go
 var (
 	sweepNumbersBucket = []byte("sweeps")
 	attemptsBucket     = []byte("attempts")
@@ -41,8 +41,6 @@ var metricsLayout = layout{
 const (
 	attemptKeySize = rowKeySize + 4
 	seriesKeySize  = attemptKeySize + 4
-	// chunksPerView is how many chunks a read takes out of one transaction.
-	chunksPerView = 16
 )
 
 // metricStore is the coordinator.MetricStore in metrics.db.
@@ -173,8 +171,13 @@ func (s *metricStore) write(tx *bbolt.Tx, e *blockEncoder, a *appending) error {
 	slices.SortFunc(changed, func(x, y *addition) int { return cmp.Compare(x.number, y.number) })
 	for _, add := range changed {
 		key := seriesKey(a.key, add.number)
-		err := add.add(e, add.points, func(number uint32, chunk []byte) error {
-			return chunks.Put(chunkKey(key, number), chunk)
+		err := add.add(e, add.points, func(number uint32, block []byte) error {
+			chunk := chunkKey(key, number/chunkBlocks)
+			var before []byte
+			if number%chunkBlocks > 0 {
+				before = chunks.Get(chunk)
+			}
+			return chunks.Put(chunk, appendBlock(slices.Clone(before), block))
 		})
 		if errors.Is(err, errGarbled) {
 			return damaged(s.f.path, fmt.Sprintf("series %x: %v", key, err))
@@ -270,32 +273,25 @@ func (s *metricStore) Read(ref sweeps.AttemptRef, metric string, fn func(sweeps.
 	return nil
 }
 
-// readSeries calls fn with the points of one series, a few chunks at a time, and
-// reports whether fn wants more. Points only move from the tail into the next chunk,
-// so none is read twice or missed if some are appended meanwhile.
+// readSeries calls fn with the points of one series, a chunk at a time, and reports
+// whether fn wants more. Points only move from the tail into the next full block, so
+// none is read twice or missed if some are appended meanwhile.
 func (s *metricStore) readSeries(ref sweeps.AttemptRef, name string, number uint32, fn func(sweeps.Point) bool) (more bool, err error) {
 	var points []point
-	next := uint32(0) // the first chunk that was not read
+	next := uint32(0) // the first full block that was not read
 	for done := false; !done; {
 		var blocks [][]byte
 		err := s.attempt(ref, func(tx *bbolt.Tx, attempt string) error {
 			key := seriesKey(attempt, number)
 			r, err := decodeSeries(tx.Bucket(seriesBucket).Get(key))
+			if err == nil {
+				blocks, err = s.blocks(tx, key, r, next)
+			}
 			if err != nil {
 				return damaged(s.f.path, fmt.Sprintf("series %x: %v", key, err))
 			}
-			for ; next < r.chunks && len(blocks) < chunksPerView; next++ {
-				blocks = append(blocks, bytes.Clone(tx.Bucket(chunksBucket).Get(chunkKey(key, next))))
-			}
-			if next < r.chunks {
-				return nil
-			}
-			done = true
-			tail, err := tailBlocks(bytes.Clone(r.tail))
-			if err != nil {
-				return damaged(s.f.path, fmt.Sprintf("series %x: %v", key, err))
-			}
-			blocks = append(blocks, tail...)
+			done = next == r.full
+			next += uint32(len(blocks))
 			return nil
 		})
 		if err != nil {
@@ -313,6 +309,23 @@ func (s *metricStore) readSeries(ref sweeps.AttemptRef, name string, number uint
 		}
 	}
 	return true, nil
+}
+
+// blocks returns a copy of the series' full blocks from one on, as far as they are in
+// the same chunk, or else of its tail's.
+func (s *metricStore) blocks(tx *bbolt.Tx, key []byte, r *series, next uint32) ([][]byte, error) {
+	if next >= r.full {
+		return splitBlocks(bytes.Clone(r.tail))
+	}
+	chunk := next / chunkBlocks
+	list, err := splitBlocks(bytes.Clone(tx.Bucket(chunksBucket).Get(chunkKey(key, chunk))))
+	if err != nil {
+		return nil, err
+	}
+	if want := min(r.full-chunk*chunkBlocks, chunkBlocks); uint32(len(list)) != want {
+		return nil, fmt.Errorf("%w: %d blocks in chunk %d, want %d", errGarbled, len(list), chunk, want)
+	}
+	return list[next%chunkBlocks:], nil
 }
 
 // Close implements coordinator.MetricStore.

@@ -8,12 +8,15 @@ import (
 )
 
 const (
-	// chunkPoints is how many points a chunk has. Few make long keys of it all, many
-	// make each small append copy a long tail.
-	chunkPoints = 1024
+	// fullBlock is how many points a block has that no more are added to. Few make
+	// poor compression, many make each small append copy a long tail.
+	fullBlock = 1024
 	// smallBlock is the size up to which the last block of a tail is encoded anew
 	// with the points that are appended, instead of being left as it is.
 	smallBlock = 128
+	// chunkBlocks is how many full blocks a chunk has. A page of the file holds a
+	// few values or a part of one; larger ones leave less of it empty.
+	chunkBlocks = 4
 	// seriesVersion is the first byte of a series' record.
 	seriesVersion = 1
 )
@@ -23,16 +26,16 @@ const (
 //	byte     version
 //	string   the metric's name
 //	summary  of all points                       record.go
-//	uvarint  number of chunks
-//	rest     the tail: the points after those in chunks, fewer than chunkPoints,
-//	         as blocks, each behind its length in bytes
+//	uvarint  number of full blocks, which are in chunks
+//	rest     the tail: the points after those, fewer than fullBlock, as blocks
 //
 // So most series, which are short, are one record, and an append to a long one
-// rewrites no more than a tail.
+// rewrites no more than a tail. In a tail as in a chunk each block stands behind its
+// length in bytes.
 type series struct {
 	name    string
 	summary sweeps.Summary
-	chunks  uint32
+	full    uint32
 	tail    []byte // not to be changed: it may be the file's own memory
 }
 
@@ -40,7 +43,7 @@ func (s *series) append(b []byte) []byte {
 	b = append(b, seriesVersion)
 	b = appendString(b, s.name)
 	b = appendSummary(b, s.summary)
-	b = binary.AppendUvarint(b, uint64(s.chunks))
+	b = binary.AppendUvarint(b, uint64(s.full))
 	return append(b, s.tail...)
 }
 
@@ -51,26 +54,31 @@ func decodeSeries(b []byte) (*series, error) {
 		return nil, fmt.Errorf("%w: version %d of a series", errGarbled, v)
 	}
 	s := &series{name: d.string(), summary: d.summary()}
-	chunks := d.uvarint()
-	if d.err != nil || chunks > 1<<32-1 {
+	full := d.uvarint()
+	if d.err != nil || full > 1<<32-1 {
 		return nil, errGarbled
 	}
-	s.chunks, s.tail = uint32(chunks), d.b
+	s.full, s.tail = uint32(full), d.b
 	return s, nil
 }
 
-// tailBlocks splits a tail into its blocks.
-func tailBlocks(tail []byte) ([][]byte, error) {
+// appendBlock appends a block to a tail or a chunk.
+func appendBlock(b, block []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(block))), block...)
+}
+
+// splitBlocks returns the blocks of a tail or of a chunk, not copied.
+func splitBlocks(b []byte) ([][]byte, error) {
 	var blocks [][]byte
-	d := &decoder{b: tail}
+	d := &decoder{b: b}
 	for len(d.b) > 0 {
 		blocks = append(blocks, d.block())
 	}
 	return blocks, d.err
 }
 
-// decodeTail returns the points of blocks.
-func decodeTail(blocks [][]byte) (points []point, err error) {
+// decodeBlocks returns the points of blocks.
+func decodeBlocks(blocks [][]byte) (points []point, err error) {
 	for _, b := range blocks {
 		if points, err = decodeBlock(points, b); err != nil {
 			return nil, err
@@ -90,10 +98,10 @@ func blockLen(b []byte) (int, error) {
 	return int(n), nil
 }
 
-// add puts points behind those of the series. It calls seal for each chunk that became
-// full, with its number; the bytes may be kept.
-func (s *series) add(e *blockEncoder, points []point, seal func(number uint32, chunk []byte) error) error {
-	blocks, err := tailBlocks(s.tail)
+// add puts points behind those of the series. It calls seal for each block that became
+// full, with its number.
+func (s *series) add(e *blockEncoder, points []point, seal func(number uint32, block []byte) error) error {
+	blocks, err := splitBlocks(s.tail)
 	if err != nil {
 		return err
 	}
@@ -104,34 +112,33 @@ func (s *series) add(e *blockEncoder, points []point, seal func(number uint32, c
 		}
 		total += last
 	}
-	// Blocks are left as they are, but for a small last one, and if a chunk is full.
+	// Blocks are left as they are, but for a small last one, and if they make a full one.
 	keep := len(blocks)
 	switch {
-	case total >= chunkPoints:
+	case total >= fullBlock:
 		keep = 0
 	case keep > 0 && last < smallBlock:
 		keep--
 	}
-	old, err := decodeTail(blocks[keep:])
+	old, err := decodeBlocks(blocks[keep:])
 	if err != nil {
 		return err
 	}
 	points = append(old, points...)
-	if total >= chunkPoints {
-		for ; len(points) >= chunkPoints; points = points[chunkPoints:] {
-			if err := seal(s.chunks, e.append(nil, points[:chunkPoints])); err != nil {
+	if total >= fullBlock {
+		for ; len(points) >= fullBlock; points = points[fullBlock:] {
+			if err := seal(s.full, e.append(nil, points[:fullBlock])); err != nil {
 				return err
 			}
-			s.chunks++
+			s.full++
 		}
 	}
 	tail := make([]byte, 0, len(s.tail)+16*len(points))
 	for _, b := range blocks[:keep] {
-		tail = append(binary.AppendUvarint(tail, uint64(len(b))), b...)
+		tail = appendBlock(tail, b)
 	}
 	if len(points) > 0 {
-		b := e.append(nil, points)
-		tail = append(binary.AppendUvarint(tail, uint64(len(b))), b...)
+		tail = appendBlock(tail, e.append(nil, points))
 	}
 	s.tail = tail
 	return nil

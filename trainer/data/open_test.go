@@ -134,3 +134,16 @@ func TestList(t *testing.T) {
 		t.Errorf("an incomplete cifar10: %+v, %v", entries[1], err)
 	}
 }
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	writeArchive(t, filepath.Join(dir, CIFAR10Archive), cifarContents())
+	for _, name := range []string{"shapes", "cifar10", "folder:" + dir} {
+		if err := Find(name, dir); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wantMessage(t, Find("fashion-mnist", dir), "swath data fetch fashion-mnist")
+	wantMessage(t, Find("folder:dogs", dir), filepath.Join(dir, "dogs"), "--data DIR")
+	wantMessage(t, Find("cifar100", dir), `did you mean "cifar10"?`)
+}

@@ -100,7 +100,7 @@ func (l *lines) fill() (restarted bool, err error) {
 	if l.limit >= 0 {
 		want = want[:max(0, min(int64(len(want)), l.limit-l.pos))]
 	}
-	n, err := 0, error(nil)
+	var n int
 	if len(want) > 0 {
 		n, err = l.file.ReadAt(want, l.pos)
 	}

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"maps"
 	"math"
 	"time"
 )
@@ -16,7 +15,7 @@ type Point struct {
 
 // Position is how far a file has been read: what a [Reader] or a [Printed] needs in
 // order to continue as if it had never stopped. It is a value to be saved as JSON; the
-// zero Position is the beginning of the file.
+// zero Position is the beginning of the file. Nobody changes one that was handed out.
 type Position struct {
 	Offset int64 `json:"offset"` // bytes, just after the last line yielded
 	Line   int64 `json:"line"`   // how many lines that is
@@ -24,12 +23,6 @@ type Position struct {
 	Skipped int64 `json:"skipped,omitempty"`
 	// Steps holds the last step of each metric, which numbers points without one.
 	Steps map[string]int64 `json:"steps,omitempty"`
-}
-
-// Clone returns a copy that shares nothing with p.
-func (p Position) Clone() Position {
-	p.Steps = maps.Clone(p.Steps)
-	return p
 }
 
 // steps numbers the points of each metric. A nil map is empty; it is made when needed.

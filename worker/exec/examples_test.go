@@ -3,6 +3,7 @@
 package exec_test
 
 import (
+	"os"
 	osexec "os/exec"
 	"path/filepath"
 	"testing"
@@ -33,48 +34,77 @@ func follow(t *testing.T, spec exec.Spec) (sweeps.Outcome, map[string][]sweeps.P
 	return o, points
 }
 
-// TestExamplesLearn runs the programs of the folder examples the way their sweep files ask
-// for it.
+// TestExamplesLearn runs the first and the last trial of each sweep file in the folder
+// examples, as a worker would.
 func TestExamplesLearn(t *testing.T) {
-	python, err := filepath.Abs("../../examples/python")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shellDir := filepath.Join(filepath.Dir(python), "shell")
 	for _, tc := range []struct {
-		name, needs, dir string
-		argv             []string
-		rules            []sweeps.MetricRule
-		epochs           int
-		metrics          []string
+		name, needs string
+		metrics     []string
+		trials      int64
 	}{
-		{"python by report", "python3", python,
-			[]string{"/usr/bin/env", "python", "train.py", "--learning_rate=0.5", "--batch_size=16", "--epochs=4", "--l2=0.0"},
-			nil, 4, []string{"accuracy", "loss"}},
-		{"shell by printing", "awk", shellDir,
-			[]string{"/usr/bin/env", "sh", "train.sh", "learning_rate=0.3", "start=4.0", "epochs=6"},
-			[]sweeps.MetricRule{{Name: "loss"}}, 6, []string{"loss"}},
+		{"python", "python3", []string{"accuracy", "loss"}, 12},
+		{"shell", "awk", []string{"loss"}, 8},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			if _, err := osexec.LookPath(tc.needs); err != nil {
 				t.Skipf("%s is not installed", tc.needs)
 			}
-			spec := exec.Spec{Argv: tc.argv, Dir: tc.dir, AttemptDir: t.TempDir(), Rules: tc.rules, Attempt: 1}
-			o, points := follow(t, spec)
-			if !o.OK() {
-				t.Fatalf("outcome %+v", o)
+			dir, err := filepath.Abs(filepath.Join("..", "..", "examples", tc.name))
+			if err != nil {
+				t.Fatal(err)
 			}
-			for _, metric := range tc.metrics {
-				series := points[metric]
-				if len(series) != tc.epochs {
-					t.Fatalf("%s: %d points, want one for each of %d epochs", metric, len(series), tc.epochs)
+			source, err := os.ReadFile(filepath.Join(dir, "sweep.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec, err := sweeps.Parse(source, "sweep.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(spec.Warnings) > 0 {
+				t.Errorf("warnings %v", spec.Warnings)
+			}
+			plan, err := spec.Plan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := plan.Count().Trials; n != tc.trials {
+				t.Fatalf("%d trials, want the %d that the file's comment tells", n, tc.trials)
+			}
+			for _, i := range []int64{0, tc.trials - 1} {
+				trial, err := plan.At(i)
+				if err != nil {
+					t.Fatal(err)
 				}
-				first, last := series[0], series[len(series)-1]
-				if first.Step != 1 || last.Step != int64(tc.epochs) {
-					t.Errorf("%s: steps %d to %d, want 1 to %d", metric, first.Step, last.Step, tc.epochs)
+				attempt := t.TempDir()
+				argv, err := spec.Argv(trial.Params, sweeps.ArgvEnv{ParamsFile: exec.ParamsFile(attempt)})
+				if err != nil {
+					t.Fatal(err)
 				}
-				if metric == "loss" && last.Value >= first.Value {
-					t.Errorf("loss did not fall: %v to %v", first.Value, last.Value)
+				o, points := follow(t, exec.Spec{
+					Argv: argv, Dir: dir, AttemptDir: attempt, Params: trial.Params, Trial: trial.ID, Attempt: 1,
+					Rules: spec.MetricRules(),
+				})
+				if !o.OK() {
+					t.Fatalf("%v: outcome %+v", argv, o)
+				}
+				epochs, ok := trial.Params["epochs"].(int64)
+				if !ok {
+					t.Fatalf("no epochs in %v", trial.Params)
+				}
+				for _, metric := range tc.metrics {
+					series := points[metric]
+					if int64(len(series)) != epochs {
+						t.Fatalf("%s: %d points, want one for each of %d epochs", metric, len(series), epochs)
+					}
+					first, last := series[0], series[len(series)-1]
+					if first.Step != 1 || last.Step != epochs {
+						t.Errorf("%s: steps %d to %d, want 1 to %d", metric, first.Step, last.Step, epochs)
+					}
+					if metric == "loss" && last.Value >= first.Value {
+						t.Errorf("%v: loss did not fall: %v to %v", trial.Params, first.Value, last.Value)
+					}
 				}
 			}
 		})

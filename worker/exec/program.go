@@ -49,7 +49,7 @@ func plainName(arg string) bool {
 
 // lookProgram returns the absolute path of a program.
 func lookProgram(name, dir, path string) (string, error) {
-	if strings.ContainsAny(name, `/\`) && (runtime.GOOS == "windows" || strings.Contains(name, "/")) {
+	if strings.Contains(name, "/") || runtime.GOOS == "windows" && strings.Contains(name, `\`) {
 		file := name
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(dir, file)

@@ -215,7 +215,7 @@ func (d *download) accept(response *http.Response) error {
 		first, total, ok := contentRange(response.Header.Get("Content-Range"))
 		if !ok || first != d.have {
 			// Not what was asked for: take the file from its beginning in the next attempt.
-			return errors.Join(fmt.Errorf("the server sent the range %q, asked for from %d", response.Header.Get("Content-Range"), d.have), d.restart())
+			return joined(fmt.Errorf("the server sent the range %q, asked for from %d", response.Header.Get("Content-Range"), d.have), d.restart())
 		}
 		d.total = total
 	case code == http.StatusOK:
@@ -229,7 +229,7 @@ func (d *download) accept(response *http.Response) error {
 			d.total = total // nothing is lacking
 			return nil
 		}
-		return errors.Join(errors.New("the part is longer than the server's file"), d.restart())
+		return joined(errors.New("the part is longer than the server's file"), d.restart())
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500:
 		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // absent or a date: 0
 		return retryAfter{fmt.Errorf("the server answered %s", response.Status), time.Duration(min(max(seconds, 0), 3600)) * time.Second}
@@ -261,7 +261,7 @@ func (d *download) copyBody(ctx context.Context, body io.Reader, watchdog *time.
 		watchdog.Reset(d.silence)
 		if n > 0 {
 			if d.total >= 0 && d.have+int64(n) > d.total {
-				return errors.Join(permanent{fmt.Errorf("the server sent more than the %s bytes of the file; what had come was removed: fetch again, or name another source with --url", count(d.total))}, d.removePart())
+				return joined(permanent{fmt.Errorf("the server sent more than the %s bytes of the file; what had come was removed: fetch again, or name another source with --url", count(d.total))}, d.removePart())
 			}
 			if _, err := d.part.WriteAt(buf[:n], d.have); err != nil {
 				return permanent{fmt.Errorf("write %s: %w", d.partPath(), err)}
@@ -292,7 +292,7 @@ func (d *download) publish() error {
 		return err
 	}
 	if sum != d.file.sha256 {
-		return errors.Join(fmt.Errorf("what came from %s is corrupted or another file: %s bytes with sha256 %s, want %s; it was removed: fetch again, or name another source with --url", d.url, count(d.have), sum, d.file.sha256), d.removePart())
+		return joined(fmt.Errorf("what came from %s is corrupted or another file: %s bytes with sha256 %s, want %s; it was removed: fetch again, or name another source with --url", d.url, count(d.have), sum, d.file.sha256), d.removePart())
 	}
 	if err := os.Rename(d.partPath(), d.path); err != nil {
 		return err
@@ -317,6 +317,14 @@ func (d *download) removePart() error {
 		return err
 	}
 	return nil
+}
+
+// joined adds to a failure that of the cleaning up behind it, if any, on one line.
+func joined(err, cleanup error) error {
+	if cleanup == nil {
+		return err
+	}
+	return fmt.Errorf("%w; moreover: %w", err, cleanup)
 }
 
 // classify tells failures that may pass from those that will not, and names the watchdog where it caused one.

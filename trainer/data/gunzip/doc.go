@@ -1,7 +1,7 @@
-// Package gunzip decompresses gzip files (RFC 1952, deflate: RFC 1951) several times as fast as compress/gzip.
+// Package gunzip decompresses gzip files (RFC 1952, deflate: RFC 1951) more than twice as fast as compress/gzip.
 //
 // It exists because every trial that trains on CIFAR-10 reads the whole archive, 170 MB of nearly incompressible
-// pictures, before its first step: about two seconds with the standard library, about half of one here. The speed
+// pictures, before its first step: measured on one core, 1.7 seconds with the standard library, 0.74 here. The speed
 // comes from a 64-bit bit buffer that is refilled once for several symbols, from tables that resolve almost every code
 // in one look, and from leaving the inner loop only when the input or output buffer needs care.
 //

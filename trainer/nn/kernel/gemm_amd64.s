@@ -311,6 +311,10 @@ step:
 	JNZ          step
 
 multiplied:
+	// alpha is 1 nearly always
+	MOVL         alpha+80(FP), AX
+	CMPL         AX, $0x3f800000
+	JE           scaled
 	VBROADCASTSS alpha+80(FP), Z27
 	VMULPS       Z27, Z0, Z0
 	VMULPS       Z27, Z1, Z1
@@ -339,6 +343,8 @@ multiplied:
 	VMULPS       Z27, Z24, Z24
 	VMULPS       Z27, Z25, Z25
 	VMULPS       Z27, Z26, Z26
+
+scaled:
 	MOVQ         c+48(FP), AX
 	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
@@ -925,6 +931,10 @@ step:
 	JNZ          step
 
 multiplied:
+	// alpha is 1 nearly always
+	MOVL         alpha+80(FP), AX
+	CMPL         AX, $0x3f800000
+	JE           scaled
 	VBROADCASTSS alpha+80(FP), Z18
 	VMULPS       Z18, Z0, Z0
 	VMULPS       Z18, Z1, Z1
@@ -944,6 +954,8 @@ multiplied:
 	VMULPS       Z18, Z15, Z15
 	VMULPS       Z18, Z16, Z16
 	VMULPS       Z18, Z17, Z17
+
+scaled:
 	MOVQ         c+48(FP), AX
 	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
@@ -1388,6 +1400,10 @@ step:
 	JNZ          step
 
 multiplied:
+	// alpha is 1 nearly always
+	MOVL         alpha+80(FP), AX
+	CMPL         AX, $0x3f800000
+	JE           scaled
 	VBROADCASTSS alpha+80(FP), Z9
 	VMULPS       Z9, Z0, Z0
 	VMULPS       Z9, Z1, Z1
@@ -1398,6 +1414,8 @@ multiplied:
 	VMULPS       Z9, Z6, Z6
 	VMULPS       Z9, Z7, Z7
 	VMULPS       Z9, Z8, Z8
+
+scaled:
 	MOVQ         c+48(FP), AX
 	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
@@ -2241,6 +2259,10 @@ step:
 	JNZ          step
 
 multiplied:
+	// alpha is 1 nearly always
+	MOVL         alpha+80(FP), AX
+	CMPL         AX, $0x3f800000
+	JE           scaled
 	VBROADCASTSS alpha+80(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
@@ -2254,6 +2276,8 @@ multiplied:
 	VMULPS       Y12, Y9, Y9
 	VMULPS       Y12, Y10, Y10
 	VMULPS       Y12, Y11, Y11
+
+scaled:
 	MOVQ         c+48(FP), AX
 	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
@@ -2605,6 +2629,10 @@ step:
 	JNZ          step
 
 multiplied:
+	// alpha is 1 nearly always
+	MOVL         alpha+80(FP), AX
+	CMPL         AX, $0x3f800000
+	JE           scaled
 	VBROADCASTSS alpha+80(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
@@ -2612,6 +2640,8 @@ multiplied:
 	VMULPS       Y6, Y3, Y3
 	VMULPS       Y6, Y4, Y4
 	VMULPS       Y6, Y5, Y5
+
+scaled:
 	MOVQ         c+48(FP), AX
 	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX

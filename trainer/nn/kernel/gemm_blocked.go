@@ -29,7 +29,7 @@ const (
 	// enough that a sliver of A (14 KiB) stays in the first-level cache and blockSlivers of A (190 KiB) and
 	// stripSlivers of B (290 KiB) in the second.
 	maxDepth     = 384
-	blockSize    = 128 << 10
+	blockSize    = 64 << 10
 	stripSlivers = 4
 
 	// panelDepth·panelCols is how much of B is packed at once: 16 MiB at most.

@@ -18,13 +18,13 @@ func TestTune(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	peak := Peak(th)
 	runs, _ := strconv.Atoi(os.Getenv("RUNS"))
-	if runs == 0 { runs = 40 }
+	if runs == 0 { runs = 400 }
 	fmt.Printf("peak(%d) %.1f\n", th, peak)
-	for _, g := range gemmShapes {
+	for _, g := range []gemmCase{{m:360,n:1024,k:240,alpha:1},{m:360,n:240,k:1024,alpha:1},{m:360,n:240,k:1024,alpha:1,transB:true},{m:240,n:512,k:815,alpha:1,transA:true},{m: 65, n: 65, k: 20, alpha: 1, transB: true, padA: 700, padB: 700},{m: 65, n: 20, k: 65, alpha: 1, padB: 700, padC: 220},{m: 20, n: 65, k: 65, alpha: 1, transA: true, padA: 700, padB: 700}} {
 		p := g.operands(r)
 		fl := 2 * float64(g.m) * float64(g.n) * float64(g.k)
 		rep := 1
-		if fl < 1e7 { rep = int(2e7/fl) }
+		if fl < 1e7 { rep = max(1,int(2e6/fl)) }
 		best := time.Hour
 		for range runs {
 			s := time.Now()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -117,6 +118,11 @@ func (i *isa) gemm(nv int) {
 	JNZ(LabelRef("step"))
 
 	Label("multiplied")
+	Comment("alpha is 1 nearly always")
+	alphaBits := GP32()
+	MOVL(address("alpha"), alphaBits)
+	CMPL(alphaBits, U32(math.Float32bits(1)))
+	JE(LabelRef("scaled"))
 	alpha := i.broadcast("alpha")
 	for r := range acc {
 		for v := range bv {
@@ -124,6 +130,7 @@ func (i *isa) gemm(nv int) {
 		}
 	}
 
+	Label("scaled")
 	c = Load(Param("c"), GP64())
 	ldc = Load(Param("ldc"), GP64())
 	SHLQ(U8(2), ldc)
