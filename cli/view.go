@@ -281,7 +281,6 @@ type logView struct {
 	reporter
 	out     io.Writer
 	printed time.Time
-	text    string
 }
 
 // logInterval is the time between two lines of a log.

@@ -65,24 +65,28 @@ type SweepState string
 const (
 	// SweepRunning hands out trials, or waits for the last ones to end.
 	SweepRunning SweepState = "running"
+	// SweepPaused hands out no more trials until a user resumes it; its running ones go
+	// on. A user paused it, or the dispatcher did, because every trial failed alike.
+	SweepPaused SweepState = "paused"
 	// SweepCancelling hands out no more trials; its running ones are being stopped.
 	// The last of them to end moves it to cancelled.
 	SweepCancelling SweepState = "cancelling"
 	// SweepFinished has no trial left that is not terminal. A rerun, which makes
 	// trials pending again, moves it back to running.
 	SweepFinished SweepState = "finished"
-	// SweepCancelled was cancelled by a user, and all its trials have ended. A
-	// rerun moves it back to running.
+	// SweepCancelled was cancelled by a user, or its time was up, and all its trials
+	// have ended. A rerun moves it back to running.
 	SweepCancelled SweepState = "cancelled"
 )
 
 // SweepStates lists all sweep states, in the order of a sweep's life.
 func SweepStates() []SweepState {
-	return []SweepState{SweepRunning, SweepCancelling, SweepFinished, SweepCancelled}
+	return []SweepState{SweepRunning, SweepPaused, SweepCancelling, SweepFinished, SweepCancelled}
 }
 
 var sweepMoves = map[SweepState][]SweepState{
-	SweepRunning:    {SweepFinished, SweepCancelling, SweepCancelled},
+	SweepRunning:    {SweepPaused, SweepFinished, SweepCancelling, SweepCancelled},
+	SweepPaused:     {SweepRunning, SweepFinished, SweepCancelling, SweepCancelled},
 	SweepCancelling: {SweepCancelled},
 	SweepFinished:   {SweepRunning},
 	SweepCancelled:  {SweepRunning},

@@ -15,6 +15,9 @@ type Sweep struct {
 	State   SweepState
 	Created time.Time // set by the coordinator at submit
 	Ended   time.Time // set when the state becomes terminal; zero before
+	// Reason says, for people, why the sweep is paused, or was cancelled by other than
+	// a user; empty otherwise.
+	Reason string
 	// Next is the cursor: the lowest index of the plan that was never considered.
 	Next int64
 	// Dispatched counts the trials handed out for the first time, and so bounds

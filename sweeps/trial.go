@@ -16,6 +16,9 @@ type Trial struct {
 	// Losses counts the attempts in a row that ended by no fault of the trial
 	// itself (ClassLost); a trial that takes every machine down is stopped by it.
 	Losses int
+	// Alone says that the trial ran out of memory beside others, and that its further
+	// attempts get a worker to themselves.
+	Alone bool
 	// NotBefore is, for a pending trial, the earliest time of its next attempt.
 	NotBefore time.Time
 	// Worker and WorkerName tell where the latest attempt runs or ran.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package worker
 
 import (
@@ -76,7 +78,7 @@ func (c *coordinator) dial(ctx context.Context) (Session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down {
-		return nil, errors.New("connection refused by test")
+		return (*conn)(nil), errors.New("connection refused by test") // as a careless Dial does
 	}
 	c.sessions++
 	c.conn = &conn{c: c, ctx: ctx, broken: make(chan struct{}), replies: make(chan wire.CoordinatorMessage, 10000)}

@@ -87,9 +87,11 @@ func (a *Agent) session(ctx context.Context) (welcomed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &session{agent: a, log: a.log, ctx: ctx, cancel: cancel, reporters: map[sweeps.AttemptRef]*reporter{}}
 	defer s.end()
-	if s.conn, err = a.cfg.Dial(ctx); err != nil {
+	conn, err := a.cfg.Dial(ctx)
+	if err != nil {
 		return false, err
 	}
+	s.conn = conn // not before: a Dial that failed may return a nil pointer as a Session
 	welcome, err := s.greet()
 	if err != nil {
 		return false, s.reason(err)

@@ -55,7 +55,7 @@ func (s *workerService) Session(stream sessionStream) error {
 	select {
 	case err = <-received:
 		cancel(err)
-		<-sent
+		<-sent //nolint:errcheck // the end that came first says why the session ended
 	case err = <-sent:
 		cancel(err)
 	}

@@ -14,6 +14,13 @@ func appendString[T ~string](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
 // appendFloat writes the bits, so that a NaN survives as the NaN it was.
 func appendFloat(b []byte, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
@@ -56,6 +63,14 @@ func (d *decoder) byte() byte {
 		return b[0]
 	}
 	return 0
+}
+
+func (d *decoder) bool() bool {
+	b := d.byte()
+	if b > 1 {
+		d.fail()
+	}
+	return b == 1
 }
 
 func (d *decoder) uvarint() uint64 {

@@ -69,7 +69,7 @@ func (s *Stores) Close() error {
 }
 
 // Check verifies the structure of both files, as `bbolt check` does, and reports what
-// is wrong. It reads everything.
+// is wrong. It reads everything, and nothing may be written meanwhile.
 func (s *Stores) Check() error {
 	var errs []error
 	for _, f := range s.files {

@@ -18,6 +18,7 @@ type sweepRecord struct {
 	File       string            `json:"file,omitempty"`
 	WorkDir    string            `json:"work_dir,omitempty"`
 	State      sweeps.SweepState `json:"state"`
+	Reason     string            `json:"reason,omitempty"`
 	Created    time.Time         `json:"created"`
 	Ended      time.Time         `json:"ended,omitzero"`
 	Next       int64             `json:"next"`
@@ -33,7 +34,7 @@ type sweepRecord struct {
 // encodeSweep returns the record of a sweep, without its source.
 func encodeSweep(s *sweeps.Sweep) ([]byte, error) {
 	return json.Marshal(sweepRecord{
-		ID: s.ID, Name: s.Name, File: s.File, WorkDir: s.WorkDir, State: s.State,
+		ID: s.ID, Name: s.Name, File: s.File, WorkDir: s.WorkDir, State: s.State, Reason: s.Reason,
 		Created: s.Created.UTC(), Ended: s.Ended.UTC(),
 		Next: s.Next, Dispatched: s.Dispatched, Excluded: s.Excluded,
 		Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
@@ -48,7 +49,7 @@ func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
 		return nil, err
 	}
 	return &sweeps.Sweep{
-		ID: r.ID, Name: r.Name, File: r.File, WorkDir: r.WorkDir, State: r.State,
+		ID: r.ID, Name: r.Name, File: r.File, WorkDir: r.WorkDir, State: r.State, Reason: r.Reason,
 		Source: slices.Clone(source), Created: r.Created, Ended: r.Ended,
 		Next: r.Next, Dispatched: r.Dispatched, Excluded: r.Excluded,
 		Counts: sweeps.Counts{
@@ -73,6 +74,7 @@ func appendTrial(b []byte, t *sweeps.Trial) []byte {
 	b = binary.AppendVarint(b, int64(t.Attempt))
 	b = binary.AppendVarint(b, int64(t.Charged))
 	b = binary.AppendVarint(b, int64(t.Losses))
+	b = appendBool(b, t.Alone)
 	b = appendTime(b, t.NotBefore)
 	b = appendString(b, t.Worker)
 	b = appendString(b, t.WorkerName)
@@ -103,6 +105,7 @@ func decodeTrial(key sweeps.TrialKey, b []byte) (*sweeps.Trial, error) {
 	t.Attempt = int(d.varint())
 	t.Charged = int(d.varint())
 	t.Losses = int(d.varint())
+	t.Alone = d.bool()
 	t.NotBefore = d.time()
 	t.Worker = sweeps.WorkerID(d.string())
 	t.WorkerName = d.string()

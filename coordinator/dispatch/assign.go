@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -9,15 +10,24 @@ import (
 )
 
 // Assign gives trials to free slots. It is called once after the steps of a batch, so
-// that its cost is shared by them. It works in rounds of one trial a worker, so
-// that few trials spread over many machines:
+// that its cost is shared by them. It works in rounds of one trial a worker, so that few
+// trials spread over many machines:
 //
-//  1. Take the workers that have room at all, by id.
-//  2. For each, find the first sweep in order of submission that has a trial ready and
-//     whose request fits, and hand it over.
-//  3. Repeat until a round hands out nothing.
+//  1. Take the sweeps that have a trial ready.
+//  2. Take the workers that have room at all, by id. If a trial waits for a worker of its
+//     own and none is empty, the emptiest that would do is given nothing more, until it is.
+//  3. For each worker, take the sweep of the highest priority whose request fits; of
+//     several the one that has the fewest trials running, so that they share the slots;
+//     of several again the one submitted first. Hand its next trial over.
+//  4. Repeat from 3 until a round hands out nothing.
 func (s *State) Assign(now time.Time) {
-	if !s.anyReady(now) {
+	var ready []*sweep
+	for _, sw := range s.order {
+		if s.ready(now, sw) {
+			ready = append(ready, sw)
+		}
+	}
+	if len(ready) == 0 {
 		return
 	}
 	var free []*worker
@@ -26,18 +36,29 @@ func (s *State) Assign(now time.Time) {
 			free = append(free, w)
 		}
 	}
+	for _, sw := range ready {
+		if t := sw.waiting.peek(); t != nil && t.Alone && sw.waiting.due(now) {
+			free = s.reserve(sw, free)
+		}
+	}
 	for len(free) > 0 {
-		free = slices.DeleteFunc(free, func(w *worker) bool { return !s.assignOne(now, w) })
+		free = slices.DeleteFunc(free, func(w *worker) bool { return !s.assignOne(now, ready, w) })
 	}
 }
 
-func (s *State) anyReady(now time.Time) bool {
-	for _, sw := range s.order {
-		if s.ready(now, sw) {
-			return true
+// reserve keeps the emptiest worker that could take the sweep's trial alone from being
+// given anything else, unless one is empty already.
+func (s *State) reserve(sw *sweep, free []*worker) []*worker {
+	var best *worker
+	for _, w := range free {
+		if w.Total.Fits(sw.policy.Needs) && (best == nil || len(w.running) < len(best.running)) {
+			best = w
 		}
 	}
-	return false
+	if best == nil || len(best.running) == 0 {
+		return free
+	}
+	return slices.DeleteFunc(free, func(w *worker) bool { return w == best })
 }
 
 // ready reports whether the sweep has a trial that may start now.
@@ -46,21 +67,48 @@ func (s *State) ready(now time.Time, sw *sweep) bool {
 }
 
 // assignOne hands one trial to the worker, if there is one for it.
-func (s *State) assignOne(now time.Time, w *worker) bool {
-	for _, sw := range s.order {
-		if !w.hasRoom(sw.policy.Needs) || !s.ready(now, sw) {
+func (s *State) assignOne(now time.Time, ready []*sweep, w *worker) bool {
+	var best *sweep
+	for _, sw := range ready {
+		if !w.hasRoom(sw.policy.Needs) || !s.ready(now, sw) || !sw.startsOn(now, w) {
 			continue
 		}
-		s.begin(now, sw, w, s.take(now, sw))
-		return true
+		if best == nil || before(sw, best) {
+			best = sw
+		}
 	}
-	return false
+	if best == nil {
+		return false
+	}
+	s.begin(now, best, w, s.take(now, best, w))
+	return true
 }
 
-// take returns the sweep's next trial: one that is due for another attempt, else the
-// one at the cursor.
-func (s *State) take(now time.Time, sw *sweep) *sweeps.Trial {
-	if sw.waiting.due(now) {
+// before orders sweeps that both could be served. Of equal ones the first submitted is
+// served, as they are looked at in that order.
+func before(a, b *sweep) bool {
+	if c := cmp.Compare(b.policy.Priority, a.policy.Priority); c != 0 {
+		return c < 0
+	}
+	return len(a.running) < len(b.running)
+}
+
+// startsOn reports whether the sweep's next trial may start on this worker: one that wants
+// to be alone only on an empty one.
+func (sw *sweep) startsOn(now time.Time, w *worker) bool {
+	return !sw.wantsAlone(now) || len(w.running) == 0 || sw.head != nil
+}
+
+// wantsAlone reports whether the trial that is due for another attempt wants a worker of
+// its own.
+func (sw *sweep) wantsAlone(now time.Time) bool {
+	return sw.waiting.due(now) && sw.waiting.peek().Alone
+}
+
+// take returns the sweep's next trial for the worker: one that is due for another attempt,
+// else the one at the cursor.
+func (s *State) take(now time.Time, sw *sweep, w *worker) *sweeps.Trial {
+	if sw.waiting.due(now) && (!sw.wantsAlone(now) || len(w.running) == 0) {
 		return sw.waiting.pop()
 	}
 	p := sw.head

@@ -35,30 +35,38 @@ func (s *State) onExited(now time.Time, e Exited) {
 
 // end records the end of a trial's live attempt and decides what becomes of the trial.
 func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcome, metrics map[string]sweeps.Summary) {
+	w := s.workers[t.Worker]
+	crowded := out.Class == sweeps.ClassOOM && !t.Alone && w.Slots > 1
 	s.release(sw, t)
 	t.Outcome, t.Ended, t.Metrics = out, now, metrics
+	charged := !out.OK() && out.Class.Charged() && !crowded
 	if out.Class == sweeps.ClassLost {
 		t.Losses++
 	} else {
 		t.Losses = 0
 	}
-	if !out.OK() && out.Class.Charged() {
+	if charged {
 		t.Charged++
 	}
-	to := s.verdict(sw, t)
+	// Memory that ran out beside other trials may suffice without them: one attempt
+	// alone is on the house.
+	t.Alone = t.Alone || crowded
+	to := s.verdict(sw, t, charged)
 	s.move(sw, t, to)
 	if to == sweeps.TrialPending {
 		t.NotBefore = time.Time{}
-		if out.Class.Charged() {
+		if charged {
 			t.NotBefore = now.Add(s.cfg.backoff(t.Charged))
 		}
 		sw.waiting.push(t)
 	}
+	s.noteWorker(now, sw, w, t)
+	s.noteEnd(now, sw, t)
 	s.settle(now, sw)
 }
 
 // verdict is the state that a trial moves to after the attempt that just ended.
-func (s *State) verdict(sw *sweep, t *sweeps.Trial) sweeps.TrialState {
+func (s *State) verdict(sw *sweep, t *sweeps.Trial, charged bool) sweeps.TrialState {
 	c := t.Outcome.Class
 	switch {
 	case c == sweeps.ClassOK:
@@ -70,7 +78,7 @@ func (s *State) verdict(sw *sweep, t *sweeps.Trial) sweeps.TrialState {
 	case t.Losses >= s.cfg.MaxLosses:
 		t.Outcome.Message = fmt.Sprintf("lost with its worker %d times in a row, last with %s", t.Losses, t.WorkerName)
 		return sweeps.TrialFailed
-	case t.Charged > sw.policy.Retries:
+	case charged && t.Charged > sw.policy.Retries:
 		return sweeps.TrialFailed
 	default:
 		return sweeps.TrialPending
@@ -90,9 +98,14 @@ func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 func (s *State) sendStart(t *sweeps.Trial) {
 	s.send(Start{
 		Worker: t.Worker,
-		Ref:    sweeps.AttemptRef{TrialKey: t.TrialKey, Attempt: t.Attempt},
+		Ref:    refOf(t),
 		ID:     t.ID, Params: t.Params,
 	})
+}
+
+// refOf names a trial's latest attempt.
+func refOf(t *sweeps.Trial) sweeps.AttemptRef {
+	return sweeps.AttemptRef{TrialKey: t.TrialKey, Attempt: t.Attempt}
 }
 
 func isExcluded(err error) bool { return errors.Is(err, sweeps.ErrExcluded) }

@@ -25,6 +25,11 @@ type Policy struct {
 	RunCap  int64 // trials to hand out in all; 0 for no bound
 	Retries int   // further attempts after charged failures
 	Needs   sweeps.Resources
+	// Priority orders sweeps: one of a higher priority is served first, those of equal
+	// priority share the slots.
+	Priority int
+	// TimeLimit is how long after its submission the sweep is cancelled; 0 for never.
+	TimeLimit time.Duration
 }
 
 // Submit brings a new sweep. A sweep whose id is known already is the same request
@@ -38,6 +43,13 @@ type Submit struct {
 // Cancel ends a sweep: no more trials are handed out, the running ones are stopped.
 // Cancelling a sweep that has ended changes nothing.
 type Cancel struct{ Sweep sweeps.SweepID }
+
+// Pause hands out no more trials of a sweep until Resume; its running ones go on. Pausing
+// a sweep that is paused changes nothing.
+type Pause struct{ Sweep sweeps.SweepID }
+
+// Resume takes a pause back. Resuming a sweep that runs changes nothing.
+type Resume struct{ Sweep sweeps.SweepID }
 
 // Rerun makes ended trials pending again, with a fresh retry budget. The trials are
 // the store's rows; those that may not move to pending are left alone. Sweep, Plan and
@@ -75,6 +87,13 @@ type Drain struct {
 	Session uint64
 }
 
+// Admit is a user's word on a worker: whether it may be given trials. A worker that was
+// set aside, by a user or by the dispatcher, finishes what it runs.
+type Admit struct {
+	Worker sweeps.WorkerID
+	Admit  bool
+}
+
 // Started is a worker's report that the attempt's process runs.
 type Started struct {
 	Worker sweeps.WorkerID
@@ -95,6 +114,9 @@ type Tick struct{}
 
 func (Submit) event()  {}
 func (Cancel) event()  {}
+func (Pause) event()   {}
+func (Resume) event()  {}
+func (Admit) event()   {}
 func (Rerun) event()   {}
 func (Hello) event()   {}
 func (Alive) event()   {}
@@ -162,6 +184,13 @@ type Config struct {
 	// MaxLosses is how many attempts in a row a trial may lose with their workers
 	// before it is taken for the cause.
 	MaxLosses int
+	// Alike is how many trials, all that ended so far, have to fail with the same
+	// message before their sweep is paused; 0 for never.
+	Alike int
+	// Quarantine is how many attempts in a row, of different trials, have to fail on a
+	// worker, while others finish trials of the same sweep, before the worker is set
+	// aside; 0 for never.
+	Quarantine int
 	// ScanLimit bounds how many excluded indices one step may skip.
 	ScanLimit int
 }
@@ -173,6 +202,8 @@ func DefaultConfig() Config {
 		Backoff:    time.Second,
 		BackoffMax: 5 * time.Minute,
 		MaxLosses:  5,
+		Alike:      10,
+		Quarantine: 5,
 		ScanLimit:  20000,
 	}
 }

@@ -29,6 +29,16 @@ func (q *retryQueue) due(now time.Time) bool {
 
 func (q *retryQueue) pop() *sweeps.Trial { return heap.Pop(&q.h).(*sweeps.Trial) }
 
+// remove takes a trial out, wherever it stands.
+func (q *retryQueue) remove(t *sweeps.Trial) {
+	for i, x := range q.h {
+		if x == t {
+			heap.Remove(&q.h, i)
+			return
+		}
+	}
+}
+
 type retryHeap []*sweeps.Trial
 
 func (h retryHeap) Len() int { return len(h) }

@@ -32,6 +32,7 @@ type sweep struct {
 	head    *sweeps.Planned
 	waiting retryQueue // pending trials that had an attempt before
 	running map[int64]*sweeps.Trial
+	alike   alike
 }
 
 // worker is a worker that holds, or may be given, trials.
@@ -43,10 +44,17 @@ type worker struct {
 	lease     time.Time // the end of it
 	running   map[sweeps.TrialKey]*sweeps.Trial
 	used      sweeps.Resources
+	alone     *sweeps.Trial // the trial that has the worker to itself
+	aside     string        // why it is given no trials, by a user's word or the dispatcher's
+	streak    streak
 }
 
+// open reports whether the worker may be given trials at all.
+func (w *worker) open() bool { return w.connected && !w.draining && w.aside == "" }
+
+// hasRoom reports whether the worker may be given a trial that needs so much.
 func (w *worker) hasRoom(needs sweeps.Resources) bool {
-	return w.connected && !w.draining && len(w.running) < w.Slots && w.Total.Sub(w.used).Fits(needs)
+	return w.open() && w.alone == nil && len(w.running) < w.Slots && w.Total.Sub(w.used).Fits(needs)
 }
 
 // New returns the state of a coordinator without any sweep.
@@ -115,6 +123,9 @@ func (s *State) hold(sw *sweep, w *worker, t *sweeps.Trial) {
 	sw.running[t.Index] = t
 	w.running[t.TrialKey] = t
 	w.used = w.used.Add(sw.policy.Needs)
+	if t.Alone {
+		w.alone = t
+	}
 }
 
 func (s *State) release(sw *sweep, t *sweeps.Trial) {
@@ -122,6 +133,9 @@ func (s *State) release(sw *sweep, t *sweeps.Trial) {
 	w := s.workers[t.Worker]
 	delete(w.running, t.TrialKey)
 	w.used = w.used.Sub(sw.policy.Needs)
+	if w.alone == t {
+		w.alone = nil
+	}
 	if len(w.running) == 0 {
 		w.used = sweeps.Resources{} // sums of fractions leave no dust
 	}
@@ -203,6 +217,9 @@ func (s *State) NextWake() time.Time {
 		if t := sw.waiting.peek(); t != nil && !t.NotBefore.IsZero() {
 			sooner(t.NotBefore)
 		}
+		if end := sw.deadline(); !end.IsZero() {
+			sooner(end)
+		}
 	}
 	return wake
 }
@@ -211,6 +228,7 @@ func (s *State) NextWake() time.Time {
 type WorkerStatus struct {
 	sweeps.Worker
 	Connected, Draining bool
+	Aside               string // why it is given no trials; empty if it is
 	Running             int
 	Lease               time.Time
 }
@@ -219,7 +237,7 @@ type WorkerStatus struct {
 func (s *State) Workers() []WorkerStatus {
 	list := make([]WorkerStatus, 0, len(s.workers))
 	for _, w := range s.workers {
-		list = append(list, WorkerStatus{w.Worker, w.connected, w.draining, len(w.running), w.lease})
+		list = append(list, WorkerStatus{w.Worker, w.connected, w.draining, w.aside, len(w.running), w.lease})
 	}
 	slices.SortFunc(list, func(a, b WorkerStatus) int {
 		if c := compare(a.Name, b.Name); c != 0 {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"swath/sweeps"
@@ -17,6 +18,12 @@ func (s *State) Step(now time.Time, ev Event) error {
 		err = s.onSubmit(now, e)
 	case Cancel:
 		err = s.onCancel(now, e)
+	case Pause:
+		err = s.onPause(now, e)
+	case Resume:
+		err = s.onResume(now, e)
+	case Admit:
+		err = s.onAdmit(e)
 	case Rerun:
 		err = s.onRerun(now, e)
 	case Hello:
@@ -49,32 +56,6 @@ func (s *State) onSubmit(now time.Time, e Submit) error {
 	e.Sweep.Created = now
 	sw := s.adopt(e)
 	s.touch(sw)
-	s.settle(now, sw)
-	return nil
-}
-
-func (s *State) onCancel(now time.Time, e Cancel) error {
-	sw := s.sweeps[e.Sweep]
-	if sw == nil {
-		if s.known[e.Sweep] {
-			return nil
-		}
-		return fmt.Errorf("%w: no sweep %q", sweeps.ErrNotFound, e.Sweep)
-	}
-	if sw.State == sweeps.SweepCancelling {
-		return nil
-	}
-	for sw.waiting.len() > 0 {
-		t := sw.waiting.pop()
-		s.move(sw, t, sweeps.TrialCancelled)
-		t.Ended = now
-	}
-	sw.State = sweeps.SweepCancelling
-	s.touch(sw)
-	for _, i := range sortedIndices(sw.running) {
-		t := sw.running[i]
-		s.send(Stop{t.Worker, sweeps.AttemptRef{TrialKey: t.TrialKey, Attempt: t.Attempt}})
-	}
 	s.settle(now, sw)
 	return nil
 }
@@ -126,12 +107,9 @@ func (sw *sweep) has(i int64) bool {
 
 func (s *State) onTick(now time.Time) {
 	s.expire(now)
-	for i := 0; i < len(s.order); {
-		sw := s.order[i]
+	for _, sw := range slices.Clone(s.order) { // settle takes those that end out of it
+		s.limit(now, sw)
 		s.settle(now, sw)
-		if i < len(s.order) && s.order[i] == sw {
-			i++
-		}
 	}
 }
 
@@ -143,7 +121,7 @@ func (s *State) advance(now time.Time, sw *sweep) bool {
 		return false
 	}
 	for n := 0; sw.head == nil; n++ {
-		if sw.Next >= sw.plan.Size() || (sw.policy.RunCap > 0 && sw.Dispatched >= sw.policy.RunCap) {
+		if !sw.unseen() {
 			return false
 		}
 		if n >= s.cfg.ScanLimit {
@@ -174,10 +152,10 @@ func (s *State) advance(now time.Time, sw *sweep) bool {
 
 // settle ends the sweep if nothing of it is left to do.
 func (s *State) settle(now time.Time, sw *sweep) {
-	if len(sw.running) > 0 || sw.waiting.len() > 0 {
+	if s.sweeps[sw.ID] != sw || len(sw.running) > 0 || sw.waiting.len() > 0 {
 		return
 	}
-	if s.advance(now, sw) || s.unfinishedScan(sw) {
+	if s.advance(now, sw) || sw.head != nil || sw.unseen() {
 		return
 	}
 	if sw.State == sweeps.SweepCancelling {
@@ -190,9 +168,9 @@ func (s *State) settle(now time.Time, sw *sweep) {
 	s.drop(sw)
 }
 
-// unfinishedScan reports whether the cursor stopped at the scan limit, so that nothing
-// can be said about what is left.
-func (s *State) unfinishedScan(sw *sweep) bool {
-	return sw.State == sweeps.SweepRunning && sw.Next < sw.plan.Size() &&
+// unseen reports whether there are indices that the cursor has not come to, so that
+// nothing can be said about what is left.
+func (sw *sweep) unseen() bool {
+	return sw.State != sweeps.SweepCancelling && sw.Next < sw.plan.Size() &&
 		(sw.policy.RunCap <= 0 || sw.Dispatched < sw.policy.RunCap)
 }

@@ -32,7 +32,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 	for _, key := range sortedKeys(w.running) {
 		t := w.running[key]
 		sw := s.sweeps[key.Sweep]
-		ref := sweeps.AttemptRef{TrialKey: key, Attempt: t.Attempt}
+		ref := refOf(t)
 		switch {
 		case held[ref] && sw.State == sweeps.SweepCancelling:
 			s.send(Stop{w.ID, ref})
@@ -42,7 +42,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 				t.Started = now
 				s.dirtyTrials[key] = t
 			}
-		case t.Started.IsZero() && sw.State == sweeps.SweepRunning:
+		case t.Started.IsZero() && sw.State != sweeps.SweepCancelling:
 			// The worker keeps every attempt that it received, so this one never
 			// arrived: the same attempt is sent again.
 			s.sendStart(t)

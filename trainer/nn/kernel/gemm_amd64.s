@@ -1615,28 +1615,111 @@ done:
 	VZEROUPPER
 	RET
 
-// func packRowsAVX512(dst *float32, ds int, src *float32, ld int, k int, n int)
+// func packAAVX512(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·packRowsAVX512(SB), NOSPLIT, $0-48
+TEXT ·packAAVX512(SB), NOSPLIT, $0-56
 	MOVQ  dst+0(FP), AX
-	MOVQ  ds+8(FP), CX
+	MOVQ  ss+8(FP), CX
 	MOVQ  src+16(FP), DX
 	MOVQ  ld+24(FP), BX
 	MOVQ  k+32(FP), SI
-	MOVQ  n+40(FP), DI
+	MOVQ  slivers+40(FP), DI
+	MOVQ  rest+48(FP), R8
 	SHLQ  $0x02, CX
 	SHLQ  $0x02, BX
-	MOVQ  $-1, R8
-	BZHIQ DI, R8, DI
-	KMOVW DI, K1
+	MOVQ  $0x00000009, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R9
+	KMOVW R9, K1
+	MOVQ  R8, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
 
 row:
-	VMOVUPS.Z (DX), K1, Z0
-	VMOVUPS   Z0, (AX)
-	ADDQ      BX, DX
-	ADDQ      CX, AX
-	DECQ      SI
-	JNZ       row
+	MOVQ  DX, R9
+	MOVQ  AX, R10
+	MOVQ  DI, R11
+	TESTQ R11, R11
+	JZ    rest
+
+sliver:
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS   Z0, (R10)
+	ADDQ      $0x24, R9
+	ADDQ      CX, R10
+	DECQ      R11
+	JNZ       sliver
+
+rest:
+	TESTQ     R8, R8
+	JZ        next
+	VMOVUPS.Z (R9), K2, Z0
+	VMOVUPS   Z0, (R10)
+
+next:
+	ADDQ BX, DX
+	ADDQ $0x24, AX
+	DECQ SI
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func packBAVX512(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packBAVX512(SB), NOSPLIT, $0-56
+	MOVQ  dst+0(FP), AX
+	MOVQ  ss+8(FP), CX
+	MOVQ  src+16(FP), DX
+	MOVQ  ld+24(FP), BX
+	MOVQ  k+32(FP), SI
+	MOVQ  slivers+40(FP), DI
+	MOVQ  rest+48(FP), R8
+	SHLQ  $0x02, CX
+	SHLQ  $0x02, BX
+	MOVQ  R8, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K1
+	SHRQ  $0x10, R10
+	KMOVW R10, K2
+	SHRQ  $0x10, R10
+	KMOVW R10, K3
+
+row:
+	MOVQ  DX, R9
+	MOVQ  AX, R10
+	MOVQ  DI, R11
+	TESTQ R11, R11
+	JZ    rest
+
+sliver:
+	VMOVUPS (R9), Z0
+	VMOVUPS Z0, (R10)
+	VMOVUPS 64(R9), Z0
+	VMOVUPS Z0, 64(R10)
+	VMOVUPS 128(R9), Z0
+	VMOVUPS Z0, 128(R10)
+	ADDQ    $0xc0, R9
+	ADDQ    CX, R10
+	DECQ    R11
+	JNZ     sliver
+
+rest:
+	TESTQ     R8, R8
+	JZ        next
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS   Z0, (R10)
+	VMOVUPS.Z 64(R9), K2, Z0
+	VMOVUPS   Z0, 64(R10)
+	VMOVUPS.Z 128(R9), K3, Z0
+	VMOVUPS   Z0, 128(R10)
+
+next:
+	ADDQ BX, DX
+	ADDQ $0xc0, AX
+	DECQ SI
+	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -2799,28 +2882,104 @@ DATA mask8<>+56(SB)/4, $0x00000000
 DATA mask8<>+60(SB)/4, $0x00000000
 GLOBL mask8<>(SB), RODATA|NOPTR, $64
 
-// func packRowsAVX2(dst *float32, ds int, src *float32, ld int, k int, n int)
+// func packAAVX2(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
 // Requires: AVX
-TEXT ·packRowsAVX2(SB), NOSPLIT, $0-48
+TEXT ·packAAVX2(SB), NOSPLIT, $0-56
 	MOVQ    dst+0(FP), AX
-	MOVQ    ds+8(FP), CX
+	MOVQ    ss+8(FP), CX
 	MOVQ    src+16(FP), DX
 	MOVQ    ld+24(FP), BX
 	MOVQ    k+32(FP), SI
-	MOVQ    n+40(FP), DI
+	MOVQ    slivers+40(FP), DI
+	MOVQ    rest+48(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, BX
-	LEAQ    mask8<>+0(SB), R8
-	NEGQ    DI
-	VMOVUPS 32(R8)(DI*4), Y0
+	MOVQ    $0x00000006, R9
+	LEAQ    mask8<>+0(SB), R10
+	NEGQ    R9
+	VMOVUPS 32(R10)(R9*4), Y0
+	MOVQ    R8, R9
+	LEAQ    mask8<>+0(SB), R10
+	NEGQ    R9
+	VMOVUPS 32(R10)(R9*4), Y1
 
 row:
-	VMASKMOVPS (DX), Y0, Y1
-	VMOVUPS    Y1, (AX)
-	ADDQ       BX, DX
-	ADDQ       CX, AX
-	DECQ       SI
-	JNZ        row
+	MOVQ  DX, R9
+	MOVQ  AX, R10
+	MOVQ  DI, R11
+	TESTQ R11, R11
+	JZ    rest
+
+sliver:
+	VMASKMOVPS (R9), Y0, Y2
+	VMOVUPS    Y2, (R10)
+	ADDQ       $0x18, R9
+	ADDQ       CX, R10
+	DECQ       R11
+	JNZ        sliver
+
+rest:
+	TESTQ      R8, R8
+	JZ         next
+	VMASKMOVPS (R9), Y1, Y2
+	VMOVUPS    Y2, (R10)
+
+next:
+	ADDQ BX, DX
+	ADDQ $0x18, AX
+	DECQ SI
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func packBAVX2(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
+// Requires: AVX
+TEXT ·packBAVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    ss+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    ld+24(FP), BX
+	MOVQ    k+32(FP), SI
+	MOVQ    slivers+40(FP), DI
+	MOVQ    rest+48(FP), R8
+	SHLQ    $0x02, CX
+	SHLQ    $0x02, BX
+	MOVQ    R8, R9
+	LEAQ    mask16<>+0(SB), R10
+	NEGQ    R9
+	VMOVUPS 64(R10)(R9*4), Y0
+	VMOVUPS 96(R10)(R9*4), Y1
+
+row:
+	MOVQ  DX, R9
+	MOVQ  AX, R10
+	MOVQ  DI, R11
+	TESTQ R11, R11
+	JZ    rest
+
+sliver:
+	VMOVUPS (R9), Y2
+	VMOVUPS Y2, (R10)
+	VMOVUPS 32(R9), Y2
+	VMOVUPS Y2, 32(R10)
+	ADDQ    $0x40, R9
+	ADDQ    CX, R10
+	DECQ    R11
+	JNZ     sliver
+
+rest:
+	TESTQ      R8, R8
+	JZ         next
+	VMASKMOVPS (R9), Y0, Y2
+	VMOVUPS    Y2, (R10)
+	VMASKMOVPS 32(R9), Y1, Y2
+	VMOVUPS    Y2, 32(R10)
+
+next:
+	ADDQ BX, DX
+	ADDQ $0x40, AX
+	DECQ SI
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -19,8 +19,10 @@ type tile struct {
 	// kernels[v-1] computes a tile that is v vectors wide: the last is the full tile, the others are for what is
 	// left at the right edge. See gen/gemm.go.
 	kernels []microKernel
-	// packRows and packCols pack up to lanes rows or columns of a sliver. See gen/pack.go.
-	packRows, packCols func(dst *float32, ds int, src *float32, ld, k, n int)
+	// packA and packB pack rows of the matrix into slivers mr and nr wide, ss apart; packCols packs up to lanes
+	// columns, as rows of a part of one sliver. See gen/pack.go.
+	packA, packB func(dst *float32, ss int, src *float32, ld, k, slivers, rest int)
+	packCols     func(dst *float32, ds int, src *float32, ld, k, n int)
 }
 
 // Block sizes, in elements unless said otherwise, measured on CPUs with 1 to 2 MiB of second-level cache.
@@ -35,8 +37,10 @@ const (
 	// panelDepth·panelCols is how much of B is packed at once: 16 MiB at most.
 	panelDepth = 2048
 	panelCols  = 2048
-	// splitPanel is how much of B and C together one part of a split product works on at a time: 1 MiB.
-	splitPanel = 1 << 18
+	// splitMemory is the space for the partial results of a split product, 4 MiB, and splitBlock how many rows and
+	// columns of C one of its tasks computes at most; B and A are packed once for each.
+	splitMemory = 1 << 20
+	splitBlock  = 512
 
 	// packDepth is how many rows of a matrix are packed before the next columns are: a few, as rows are often
 	// pages apart, and reading along them is what the hardware prefetches.
@@ -92,29 +96,31 @@ func (t *tile) gemm(p *product, threads int) {
 // small C with many terms, such as the gradient of a weight matrix, which has too few rows to be shared among cores.
 // It depends on the shape only, as the rounding depends on it.
 func splits(m, n, k int) int {
-	if k < 2048 || m*n > 1<<19 || m*n*k < 2*serialWork {
+	if k < 2048 || m*n > splitMemory/2 || m*n*k < 2*serialWork {
 		return 1
 	}
-	s := 8
-	if m*n <= 1<<16 {
-		s = 16
-	}
-	return min(s, k/512)
+	return min(16, splitMemory/(m*n), k/512)
 }
 
-// gemmSplit computes p as s products over a part of the terms each, and adds them up in order.
+// gemmSplit computes p as s products over a part of the terms each, and adds them up in order. A task is such a part
+// of a block of C.
 func (t *tile) gemmSplit(p *product, s, threads int) {
 	size := p.m * p.n
 	buf := getScratch(s * size)
 	defer buf.put()
 	depth := ceilDiv(p.k, s)
-	parallel(threads, p.k, depth, func(lo, hi int) {
-		q := p.sub(0, p.m, 0, p.n, lo, hi-lo)
+	rows := balance(ceilDiv(p.m, t.mr), splitBlock/t.mr) * t.mr
+	cols := balance(ceilDiv(p.n, t.nr), splitBlock/t.nr) * t.nr
+	rowTasks, colTasks := ceilDiv(p.m, rows), ceilDiv(p.n, cols)
+	parallel(threads, ceilDiv(p.k, depth)*rowTasks*colTasks, 1, func(task, _ int) {
+		part := task / (rowTasks * colTasks)
+		i, j := task/colTasks%rowTasks*rows, task%colTasks*cols
+		l := part * depth
+		q := p.sub(i, min(rows, p.m-i), j, min(cols, p.n-j), l, min(depth, p.k-l))
 		q.alpha, q.beta = 1, 0
-		q.c, q.ldc = buf.x[lo/depth*size:][:size], p.n
-		deep := balance(q.k, maxDepth)
-		wide := max(2, splitPanel/(deep+q.m)/t.nr) * t.nr
-		t.gemmPanels(q, 1, deep, wide)
+		q.c, q.ldc = buf.x[part*size+i*p.n+j:], p.n
+		// One block of terms at a time, so that the packed B stays in the second-level cache.
+		t.gemmPanels(q, 1, balance(q.k, maxDepth), cols)
 	})
 
 	parts := ceilDiv(p.k, depth)
@@ -188,21 +194,9 @@ func (t *tile) gemmPanel(p *product, threads int) {
 		defer buf.put()
 		b.packed = buf.x
 		if p.transB {
-			parallel(threads, slivers-b.first, 1, func(j, _ int) {
-				for l := 0; l < p.k; l += b.depth {
-					b.packB(b.first+j, l, min(b.depth, p.k-l))
-				}
-			})
+			parallel(threads, slivers-b.first, 1, func(j, _ int) { b.packSliverB(b.first + j) })
 		} else {
-			parallel(threads, p.k, packDepth, func(l, end int) {
-				for l < end { // up to the end of the chunk or of the block
-					k := min(end-l, b.depth-l%b.depth)
-					for j := b.first; j < slivers; j++ {
-						b.packB(j, l, k)
-					}
-					l += k
-				}
-			})
+			parallel(threads, p.k, packDepth, b.packRowsB)
 		}
 	}
 
@@ -221,19 +215,27 @@ func (t *tile) gemmPanel(p *product, threads int) {
 	})
 }
 
-// packB packs k terms from l of sliver j of op(B), within one block of terms.
-func (b *panel) packB(j, l, k int) {
+// packRowsB packs the terms l to end of op(B) = B, all slivers.
+func (b *panel) packRowsB(l, end int) {
 	slivers := ceilDiv(b.n, b.nr) - b.first
-	block := l / b.depth * b.depth
-	high := min(b.depth, b.k-block) // of a sliver of this block
-	dst := b.packed[(block*slivers+(j-b.first)*high+l-block)*b.nr:]
+	cols := b.n - b.first*b.nr
+	for l < end { // up to the end of the chunk or of the block of terms
+		block := l / b.depth * b.depth
+		high := min(b.depth, b.k-block)
+		k := min(end, block+high) - l
+		b.tile.packB(&b.packed[(block*slivers+l-block)*b.nr], high*b.nr, &b.product.b[l*b.ldb+b.first*b.nr], b.ldb, k, cols/b.nr, cols%b.nr)
+		l += k
+	}
+}
+
+// packSliverB packs sliver j of op(B) = Bᵀ, all terms.
+func (b *panel) packSliverB(j int) {
+	slivers := ceilDiv(b.n, b.nr) - b.first
 	cols := min(b.nr, b.n-j*b.nr)
-	for v := 0; v < cols; v += b.lanes {
-		n := min(b.lanes, cols-v)
-		if b.transB {
-			b.packCols(&dst[v], b.nr, &b.product.b[(j*b.nr+v)*b.ldb+l], b.ldb, k, n)
-		} else {
-			b.packRows(&dst[v], b.nr, &b.product.b[l*b.ldb+j*b.nr+v], b.ldb, k, n)
+	for l := 0; l < b.k; l += b.depth {
+		k := min(b.depth, b.k-l)
+		for v := 0; v < cols; v += b.lanes {
+			b.packCols(&b.packed[(l*slivers+(j-b.first)*k)*b.nr+v], b.nr, &b.product.b[(j*b.nr+v)*b.ldb+l], b.ldb, k, min(b.lanes, cols-v))
 		}
 	}
 }
@@ -257,7 +259,7 @@ func (b *panel) block(i0, i1, j0, j1 int) {
 	slivers := ceilDiv(i1-i0, mr)
 	buf := getScratch(ceilDiv(b.k, b.depth) * slivers * sliver)
 	defer buf.put()
-	b.packA(buf.x, sliver, i0, i1)
+	b.packRowsA(buf.x, sliver, i0, i1)
 	beta := b.beta
 	for l := 0; l < b.k; l += b.depth {
 		k := min(b.depth, b.k-l)
@@ -288,31 +290,28 @@ func (b *panel) elementA(i, l int) (*float32, int, int) {
 	return &b.a[i*b.lda+l], b.lda, 1
 }
 
-// packA packs the rows i0 to i1 of op(A), block of terms by block, into slivers that start so many elements apart.
-func (b *panel) packA(dst []float32, sliver, i0, i1 int) {
+// packRowsA packs the rows i0 to i1 of op(A), block of terms by block, into slivers that start so many elements apart.
+func (b *panel) packRowsA(dst []float32, sliver, i0, i1 int) {
 	slivers := ceilDiv(i1-i0, b.mr)
-	at := func(i, l int) *float32 {
-		return &dst[(l/b.depth*slivers+(i-i0)/b.mr)*sliver+l%b.depth*b.mr]
-	}
-	full := i1 // rows from here on are packed
+	from := i0 // rows before are read in place
 	if b.directA {
-		full = i0 + (i1-i0)/b.mr*b.mr
-	} else {
-		full = i0
+		from = i1 - (i1-i0)%b.mr
 	}
-	if !b.transA {
-		for i := full; i < i1; i += b.mr {
-			for l := 0; l < b.k; l += b.depth {
-				b.packCols(at(i, l), b.mr, &b.a[i*b.lda+l], b.lda, min(b.depth, b.k-l), min(b.mr, i1-i))
-			}
+	if from == i1 {
+		return
+	}
+	block := func(l int) (to []float32, k int) { return dst[l/b.depth*slivers*sliver:], min(b.depth, b.k-l) }
+	if b.transA {
+		for l := 0; l < b.k; l += b.depth {
+			to, k := block(l)
+			b.tile.packA(&to[(from-i0)/b.mr*sliver], sliver, &b.a[l*b.lda+from], b.lda, k, (i1-from)/b.mr, (i1-from)%b.mr)
 		}
 		return
 	}
-	for l := 0; l < b.k; {
-		k := min(packDepth, b.k-l, b.depth-l%b.depth)
-		for i := full; i < i1; i += b.mr {
-			b.packRows(at(i, l), b.mr, &b.a[l*b.lda+i], b.lda, k, min(b.mr, i1-i))
+	for i := from; i < i1; i += b.mr { // all of a row before the next, as it lies in memory
+		for l := 0; l < b.k; l += b.depth {
+			to, k := block(l)
+			b.packCols(&to[(i-i0)/b.mr*sliver], b.mr, &b.a[i*b.lda+l], b.lda, k, min(b.mr, i1-i))
 		}
-		l += k
 	}
 }

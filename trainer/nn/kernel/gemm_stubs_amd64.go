@@ -22,14 +22,20 @@ func gemm9x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *fl
 //go:noescape
 func gemm9x16AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
 
-// packRowsAVX512 copies k rows of n ≤ 16 elements from src, ld apart, to dst, ds apart, filling each up to 16 with
-// zeros. Rows are written in order, so that one may run over the start of the next.
+// packAAVX512 packs k rows of slivers·9+rest elements from src, ld apart, into slivers of 9 columns, ss apart in dst.
+// A last one of rest columns, if any, is filled up with zeros. A vector may be written over the end of a sliver.
 //
 //go:noescape
-func packRowsAVX512(dst *float32, ds int, src *float32, ld int, k int, n int)
+func packAAVX512(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
 
-// packColsAVX512 is packRowsAVX512 for the transposed source: n ≤ 16 rows of k elements, ld apart, become k rows of n,
-// ds apart.
+// packBAVX512 packs k rows of slivers·48+rest elements from src, ld apart, into slivers of 48 columns, ss apart in dst.
+// A last one of rest columns, if any, is filled up with zeros. A vector may be written over the end of a sliver.
+//
+//go:noescape
+func packBAVX512(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
+
+// packColsAVX512 transposes n ≤ 16 rows of k elements, ld apart in src, to k rows of n, ds apart in dst, each filled up
+// to 16 with zeros. Rows are written in order, so that one may run over the start of the next.
 //
 //go:noescape
 func packColsAVX512(dst *float32, ds int, src *float32, ld int, k int, n int)
@@ -51,14 +57,20 @@ func gemm6x16AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *floa
 //go:noescape
 func gemm6x8AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
 
-// packRowsAVX2 copies k rows of n ≤ 8 elements from src, ld apart, to dst, ds apart, filling each up to 8 with
-// zeros. Rows are written in order, so that one may run over the start of the next.
+// packAAVX2 packs k rows of slivers·6+rest elements from src, ld apart, into slivers of 6 columns, ss apart in dst.
+// A last one of rest columns, if any, is filled up with zeros. A vector may be written over the end of a sliver.
 //
 //go:noescape
-func packRowsAVX2(dst *float32, ds int, src *float32, ld int, k int, n int)
+func packAAVX2(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
 
-// packColsAVX2 is packRowsAVX2 for the transposed source: n ≤ 8 rows of k elements, ld apart, become k rows of n,
-// ds apart.
+// packBAVX2 packs k rows of slivers·16+rest elements from src, ld apart, into slivers of 16 columns, ss apart in dst.
+// A last one of rest columns, if any, is filled up with zeros. A vector may be written over the end of a sliver.
+//
+//go:noescape
+func packBAVX2(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
+
+// packColsAVX2 transposes n ≤ 8 rows of k elements, ld apart in src, to k rows of n, ds apart in dst, each filled up
+// to 8 with zeros. Rows are written in order, so that one may run over the start of the next.
 //
 //go:noescape
 func packColsAVX2(dst *float32, ds int, src *float32, ld int, k int, n int)

@@ -24,7 +24,8 @@ func main() {
 			for nv := i.vecs; nv > 0; nv-- {
 				i.gemm(nv)
 			}
-			i.packRows()
+			i.packRows("packA", i.rows)
+			i.packRows("packB", i.vecs*i.lanes)
 			i.packCols()
 			i.peak()
 		}

@@ -8,38 +8,69 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const packSignature = "func(dst *float32, ds int, src *float32, ld, k, n int)"
-
-// packRows writes the packing of a sliver whose elements lie side by side in the source: op(A) transposed, B plain.
-func (i *isa) packRows() {
-	TEXT("packRows"+i.name, functionAttributes, packSignature)
+// packRows writes the packing of a matrix whose slivers' elements lie side by side: op(A) transposed, B plain. It
+// goes along whole rows, as they lie in memory, and deals their elements out to the slivers.
+func (i *isa) packRows(name string, width int) {
+	name += i.name
+	TEXT(name, functionAttributes, "func(dst *float32, ss int, src *float32, ld, k, slivers, rest int)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("packRows%s copies k rows of n ≤ %d elements from src, ld apart, to dst, ds apart, filling each up to %d with", i.name, i.lanes, i.lanes),
-		"zeros. Rows are written in order, so that one may run over the start of the next.")
-	dst, ds := Load(Param("dst"), GP64()), Load(Param("ds"), GP64())
+	Doc(fmt.Sprintf("%s packs k rows of slivers·%d+rest elements from src, ld apart, into slivers of %d columns, ss apart in dst.", name, width, width),
+		"A last one of rest columns, if any, is filled up with zeros. A vector may be written over the end of a sliver.")
+	dst, ss := Load(Param("dst"), GP64()), Load(Param("ss"), GP64())
 	src, ld := Load(Param("src"), GP64()), Load(Param("ld"), GP64())
-	k, n := Load(Param("k"), GP64()), Load(Param("n"), GP64())
-	SHLQ(U8(2), ds)
+	k := Load(Param("k"), GP64())
+	slivers, rest := Load(Param("slivers"), GP64()), Load(Param("rest"), GP64())
+	SHLQ(U8(2), ss)
 	SHLQ(U8(2), ld)
-	mask := i.mask(n.(reg.GPVirtual))
+
+	vecs := (width + i.lanes - 1) / i.lanes
+	full := make([]reg.Register, vecs)
+	if n := width % i.lanes; n > 0 {
+		last := GP64()
+		MOVQ(U32(uint32(n)), last)
+		full[vecs-1] = i.mask(last)
+	}
+	some := GP64()
+	MOVQ(rest, some)
+	part := i.tileMasks(some, vecs)
 	v := i.vec()
+	from, to, n := GP64(), GP64(), GP64()
+	copyTo := func(masks []reg.Register) {
+		for j, m := range masks {
+			i.load(Mem{Base: from, Disp: j * i.bytes()}, m, v)
+			VMOVUPS(v, Mem{Base: to, Disp: j * i.bytes()})
+		}
+	}
 	Label("row")
-	i.load(Mem{Base: src}, mask, v)
-	VMOVUPS(v, Mem{Base: dst})
+	MOVQ(src, from)
+	MOVQ(dst, to)
+	MOVQ(slivers, n)
+	TESTQ(n, n)
+	JZ(LabelRef("rest"))
+	Label("sliver")
+	copyTo(full)
+	ADDQ(U8(uint8(4*width)), from)
+	ADDQ(ss, to)
+	DECQ(n)
+	JNZ(LabelRef("sliver"))
+	Label("rest")
+	TESTQ(rest, rest)
+	JZ(LabelRef("next"))
+	copyTo(part)
+	Label("next")
 	ADDQ(ld, src)
-	ADDQ(ds, dst)
+	ADDQ(U8(uint8(4*width)), dst)
 	DECQ(k)
 	JNZ(LabelRef("row"))
-	vzeroupper()
-	RET()
+	end()
 }
 
 // packCols writes the packing of a sliver whose elements lie a row apart in the source: op(A) plain, B transposed.
 func (i *isa) packCols() {
-	TEXT("packCols"+i.name, functionAttributes, packSignature)
+	TEXT("packCols"+i.name, functionAttributes, "func(dst *float32, ds int, src *float32, ld, k, n int)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("packCols%s is packRows%s for the transposed source: n ≤ %d rows of k elements, ld apart, become k rows of n,", i.name, i.name, i.lanes),
-		"ds apart.")
+	Doc(fmt.Sprintf("packCols%s transposes n ≤ %d rows of k elements, ld apart in src, to k rows of n, ds apart in dst, each filled up", i.name, i.lanes),
+		fmt.Sprintf("to %d with zeros. Rows are written in order, so that one may run over the start of the next.", i.lanes))
 	dst, ds := Load(Param("dst"), GP64()), Load(Param("ds"), GP64())
 	src, ld := Load(Param("src"), GP64()), Load(Param("ld"), GP64())
 	k := Load(Param("k"), GP64())
