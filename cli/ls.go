@@ -68,6 +68,7 @@ type sweepJSON struct {
 	Cancelled int64             `json:"cancelled"`
 	Running   int64             `json:"running"`
 	Excluded  int64             `json:"excluded"`
+	Reason    string            `json:"reason,omitempty"` // why it is paused, or was cancelled
 	Created   time.Time         `json:"created"`
 	Ended     *time.Time        `json:"ended,omitempty"`
 }
@@ -76,7 +77,7 @@ func toJSON(s *wire.SweepStatus) sweepJSON {
 	j := sweepJSON{
 		Name: s.Name, ID: s.ID, State: s.State, Total: s.Total,
 		Finished: s.Counts.Finished, Failed: s.Counts.Failed, Cancelled: s.Counts.Cancelled,
-		Running: s.Counts.Running, Excluded: s.Excluded, Created: s.Created,
+		Running: s.Counts.Running, Excluded: s.Excluded, Reason: s.Reason, Created: s.Created,
 	}
 	if !s.Ended.IsZero() {
 		j.Ended = &s.Ended

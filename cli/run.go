@@ -88,7 +88,10 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 // runSweep submits the sweep, unless it goes on, and follows it to its end.
 func (a *app) runSweep(ctx context.Context, cl *client, f *sweepFile, target runTarget, asJSON bool) error {
 	if target.resumed {
-		a.note("%s was interrupted: going on with it (to begin anew, give it another name with --name)", target.name)
+		a.note("%s had not ended: going on with it (to begin anew, give it another name with --name)", target.name)
+		if err := takeUp(ctx, cl, target.id); err != nil {
+			return err
+		}
 	} else {
 		_, err := cl.Submit(ctx, wire.Submission{ID: target.id, Source: f.source, File: f.file, Name: target.name, WorkDir: f.workDir})
 		if err != nil {
@@ -98,10 +101,24 @@ func (a *app) runSweep(ctx context.Context, cl *client, f *sweepFile, target run
 	if !asJSON {
 		a.note("%s", f.summary(target.name))
 	}
-	err := a.follow(ctx, cl, string(target.id), f, asJSON)
+	err := a.follow(ctx, cl, string(target.id), f, followOptions{asJSON: asJSON, leavePaused: true})
 	if errors.Is(err, errInterrupted) {
 		a.note("\ninterrupted: what ran is recorded; the same command goes on with %s", target.name)
 	}
+	return err
+}
+
+// takeUp goes on with a sweep. If it was paused because its trials all failed alike, the
+// user has done something about that, and those trials run again.
+func takeUp(ctx context.Context, cl *client, id sweeps.SweepID) error {
+	st, err := cl.Sweep(ctx, string(id))
+	if err != nil || st.State != sweeps.SweepPaused {
+		return err
+	}
+	if _, _, err := cl.Rerun(ctx, string(id), true, nil); err != nil {
+		return err
+	}
+	_, err = cl.Resume(ctx, string(id))
 	return err
 }
 

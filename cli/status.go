@@ -52,7 +52,11 @@ func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus) {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	row := func(key, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", key, fmt.Sprintf(format, args...)) }
 	row("sweep", "%s (%s)", st.Name, st.ID)
-	row("state", "%s", st.State)
+	state := string(st.State)
+	if st.Reason != "" {
+		state += ": " + st.Reason
+	}
+	row("state", "%s", state)
 	row("trials", "%s ended: %d finished, %d failed, %d cancelled; %d running, %d waiting for another attempt",
 		ofTotal(st), st.Counts.Finished, st.Counts.Failed, st.Counts.Cancelled, st.Counts.Running, st.Counts.Retrying)
 	if st.Excluded > 0 {

@@ -41,7 +41,15 @@ func (a *app) watch(ctx context.Context, sweep string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	return a.follow(ctx, cl, string(st.ID), f, asJSON)
+	return a.follow(ctx, cl, string(st.ID), f, followOptions{asJSON: asJSON})
+}
+
+// followOptions say how a sweep is followed.
+type followOptions struct {
+	asJSON bool
+	// leavePaused ends the following when the sweep is paused and nothing of it runs
+	// any more, for a caller without whom nobody could resume it.
+	leavePaused bool
 }
 
 // parsed is the file of a sweep that is recorded.
@@ -59,13 +67,13 @@ func parsed(st *wire.SweepStatus) (*sweepFile, error) {
 
 // follow shows a sweep's progress until it has ended, then its results. The error is
 // errTrialsFailed if trials failed.
-func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, asJSON bool) error {
-	view := a.newView(f, asJSON)
+func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, opt followOptions) error {
+	view := a.newView(f, opt.asJSON)
 	var last *wire.Progress
 	err := cl.Watch(ctx, id, func(p *wire.Progress) bool {
 		last = p
 		view.update(p)
-		return true
+		return !opt.leaves(p)
 	})
 	view.close()
 	switch {
@@ -73,7 +81,7 @@ func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, a
 		return errInterrupted
 	case err != nil:
 		return err
-	case last == nil || !last.State.Terminal():
+	case last == nil || !last.State.Terminal() && !opt.leaves(last):
 		return errors.New("the coordinator stopped telling of the sweep: `swath status` may know more")
 	}
 	rows, err := a.rows(ctx, cl, id, f)
@@ -83,10 +91,17 @@ func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, a
 	if err := view.report(last, rows); err != nil {
 		return err
 	}
+	if last.State == sweeps.SweepPaused {
+		a.note("paused: %s", last.Reason)
+	}
 	if last.Counts.Failed > 0 {
 		return errTrialsFailed
 	}
 	return nil
+}
+
+func (o followOptions) leaves(p *wire.Progress) bool {
+	return o.leavePaused && p.State == sweeps.SweepPaused && p.Counts.Running == 0
 }
 
 // rows are the results of a sweep.

@@ -48,19 +48,35 @@ func (c *Coordinator) Submit(ctx context.Context, s Submission) (*SweepStatus, e
 
 // Cancel hands out no more trials of a sweep and stops the running ones.
 func (c *Coordinator) Cancel(ctx context.Context, nameOrID string) (*SweepStatus, error) {
+	return c.change(ctx, nameOrID, "cancelled", func(id sweeps.SweepID) dispatch.Event { return dispatch.Cancel{Sweep: id} })
+}
+
+// Pause hands out no more trials of a sweep; its running ones go on.
+func (c *Coordinator) Pause(ctx context.Context, nameOrID string) (*SweepStatus, error) {
+	return c.change(ctx, nameOrID, "paused", func(id sweeps.SweepID) dispatch.Event { return dispatch.Pause{Sweep: id} })
+}
+
+// Resume takes a pause back.
+func (c *Coordinator) Resume(ctx context.Context, nameOrID string) (*SweepStatus, error) {
+	return c.change(ctx, nameOrID, "resumed", func(id sweeps.SweepID) dispatch.Event { return dispatch.Resume{Sweep: id} })
+}
+
+// change applies an event to a sweep and tells the sweep after it.
+func (c *Coordinator) change(ctx context.Context, nameOrID, what string, event func(sweeps.SweepID) dispatch.Event) (*SweepStatus, error) {
 	sw, err := c.find(nameOrID)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.do(ctx, dispatch.Cancel{Sweep: sw.ID}); err != nil {
+	if err := c.do(ctx, event(sw.ID)); err != nil {
 		return nil, err
 	}
-	c.cfg.Log.Info("sweep cancelled", "sweep", sw.Name, "id", sw.ID)
+	c.cfg.Log.Info("sweep "+what, "sweep", sw.Name, "id", sw.ID)
 	return c.Sweep(string(sw.ID))
 }
 
-// RerunFailed makes the failed trials of a sweep pending again and tells how many.
-func (c *Coordinator) RerunFailed(ctx context.Context, nameOrID string) (*SweepStatus, int64, error) {
+// Rerun makes trials of a sweep pending again and tells how many: those that failed, or of
+// those at the indices the ones that failed or were cancelled.
+func (c *Coordinator) Rerun(ctx context.Context, nameOrID string, failed bool, indices []int64) (*SweepStatus, int64, error) {
 	sw, err := c.find(nameOrID)
 	if err != nil {
 		return nil, 0, err
@@ -73,24 +89,66 @@ func (c *Coordinator) RerunFailed(ctx context.Context, nameOrID string) (*SweepS
 	// the dispatcher takes them over.
 	c.reruns.Lock()
 	defer c.reruns.Unlock()
-	var failed []*sweeps.Trial
+	chosen := make(map[int64]bool, len(indices))
+	for _, i := range indices {
+		chosen[i] = true
+	}
+	var again []*sweeps.Trial
 	err = c.store.Trials(sw.ID, 0, func(t *sweeps.Trial) bool {
-		if t.State == sweeps.TrialFailed {
-			failed = append(failed, t)
+		if t.State == sweeps.TrialFailed && (failed || chosen[t.Index]) || t.State == sweeps.TrialCancelled && chosen[t.Index] {
+			again = append(again, t)
 		}
 		return true
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("find the failed trials of sweep %q: %w", sw.Name, err)
+		return nil, 0, fmt.Errorf("find the trials to rerun of sweep %q: %w", sw.Name, err)
 	}
 	err = c.do(ctx, dispatch.Rerun{
 		Submit: dispatch.Submit{Sweep: sw, Plan: l.plan, Policy: l.policy()},
-		Trials: failed,
+		Trials: again,
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	c.cfg.Log.Info("failed trials rerun", "sweep", sw.Name, "id", sw.ID, "trials", len(failed))
+	c.cfg.Log.Info("trials rerun", "sweep", sw.Name, "id", sw.ID, "trials", len(again))
 	st, err := c.Sweep(string(sw.ID))
-	return st, int64(len(failed)), err
+	return st, int64(len(again)), err
+}
+
+// Admit says whether a worker, named by its id or its name, may be given trials.
+func (c *Coordinator) Admit(ctx context.Context, worker string, admit bool) (dispatch.WorkerStatus, error) {
+	w, err := c.worker(ctx, worker)
+	if err != nil {
+		return w, err
+	}
+	if err := c.do(ctx, dispatch.Admit{Worker: w.ID, Admit: admit}); err != nil {
+		return w, err
+	}
+	c.cfg.Log.Info("worker admitted or set aside", "worker", w.Name, "id", w.ID, "admitted", admit)
+	return c.worker(ctx, string(w.ID))
+}
+
+// worker finds a worker by its id or its name.
+func (c *Coordinator) worker(ctx context.Context, nameOrID string) (dispatch.WorkerStatus, error) {
+	list, err := c.Workers(ctx)
+	if err != nil {
+		return dispatch.WorkerStatus{}, err
+	}
+	var hits []dispatch.WorkerStatus
+	for _, w := range list {
+		if string(w.ID) == nameOrID {
+			return w, nil
+		}
+		if w.Name == nameOrID {
+			hits = append(hits, w)
+		}
+	}
+	switch len(hits) {
+	case 1:
+		return hits[0], nil
+	case 0:
+		return dispatch.WorkerStatus{}, fmt.Errorf("%w: no worker %q is connected: `swath workers` lists them", sweeps.ErrNotFound, nameOrID)
+	default:
+		return dispatch.WorkerStatus{}, fmt.Errorf("%w: %d workers are named %q: say which by its id, as `swath workers` lists them", sweeps.ErrInvalid, len(hits), nameOrID)
+	}
 }

@@ -32,7 +32,10 @@ func parse(source []byte, file string) (*loaded, error) {
 }
 
 func (l *loaded) policy() dispatch.Policy {
-	return dispatch.Policy{RunCap: l.plan.RunCap(), Retries: l.spec.Retries, Needs: l.spec.Resources}
+	return dispatch.Policy{
+		RunCap: l.plan.RunCap(), Retries: l.spec.Retries, Needs: l.spec.Resources,
+		Priority: l.spec.Priority, TimeLimit: l.spec.TimeLimit,
+	}
 }
 
 // specCache keeps the parsed files of sweeps, by id.

@@ -21,7 +21,7 @@ var (
 	supportedKeys = []string{
 		"name", "description", "method", "metric", "metrics", "parameters", "constraints",
 		"run_cap", "repeat", "seed", "trainer", "program", "command", "env", "resources",
-		"timeout", "retries",
+		"timeout", "retries", "priority", "time_limit",
 	}
 	ignoredKeys = []string{"project", "entity", "controller"}
 	// laterKeys are W&B's keys that change what runs, so that to ignore them would
@@ -80,6 +80,8 @@ var (
 //	resources     {cpus, gpus, memory: 10GiB} of one trial (ours)
 //	timeout       of one attempt: 90s, 2h, or seconds (ours)
 //	retries       after a failed attempt (ours)
+//	priority      sweeps of a higher one are served first; 0 unless given (ours)
+//	time_limit    of the whole sweep, from its submission: 90s, 2h, or seconds (ours)
 //
 // project, entity and controller are accepted and ignored. Formulas are those of
 // github.com/expr-lang/expr; a name that is no identifier is $env["batch-size"].
@@ -106,9 +108,11 @@ func (d *decoder) spec(source []byte) *Spec {
 		return s
 	}
 	keys := map[string]entry{}
+	s.places.keys = map[string]place{}
 	for _, e := range entries {
 		if d.knownKey(e) {
 			keys[e.key] = e
+			s.places.keys[e.key] = placeOf(e.at)
 		}
 	}
 	// given returns the value of a key; a key without a value counts as absent.
@@ -159,6 +163,13 @@ func (d *decoder) spec(source []byte) *Spec {
 	if n, ok := given("retries"); ok {
 		retries, _ := d.whole(n, "retries", 0, math.MaxInt32)
 		s.Retries = int(retries)
+	}
+	if n, ok := given("priority"); ok {
+		priority, _ := d.whole(n, "priority", math.MinInt32, math.MaxInt32)
+		s.Priority = int(priority)
+	}
+	if n, ok := given("time_limit"); ok {
+		s.TimeLimit = d.duration(n, "time_limit")
 	}
 	if n, ok := given("env"); ok {
 		s.Env = d.environment(n)

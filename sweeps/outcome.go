@@ -76,5 +76,13 @@ type Outcome struct {
 	Message string `json:"message,omitempty"`
 }
 
+// Describe is the outcome in words: its message, or the name of its class.
+func (o Outcome) Describe() string {
+	if o.Message != "" {
+		return o.Message
+	}
+	return string(o.Class)
+}
+
 // OK reports whether the attempt ended well.
 func (o Outcome) OK() bool { return o.Class == ClassOK }

@@ -54,6 +54,8 @@ type Spec struct {
 	Resources Resources     // that one trial takes
 	Timeout   time.Duration // of one attempt; 0 is none
 	Retries   int           // charged attempts beyond the first
+	Priority  int           // sweeps of a higher one are served first
+	TimeLimit time.Duration // of the whole sweep, from its submission; 0 is none
 	Metrics   []MetricRule  // the file's metrics key; see MetricRules
 	Env       map[string]string
 
@@ -97,8 +99,28 @@ func (s *Spec) MetricRules() []MetricRule {
 // place is a line and a column of the sweep file, from 1.
 type place struct{ line, column int }
 
-// places remembers where in the file the keys stand that Plan may complain about.
-type places struct{ parameters, repeat place }
+// places remembers where in the file the keys stand that may be complained about after
+// the file was decoded.
+type places struct {
+	parameters, repeat place
+	keys               map[string]place // of all top-level keys
+}
+
+// ErrorAt makes an error about a part of the spec's file: about a parameter, by its dotted
+// name, or else about a top-level key, such as trainer. What the file does not have is
+// complained of where the parameters begin.
+func (s *Spec) ErrorAt(part, format string, args ...any) *FileError {
+	at := s.places.parameters
+	if key, ok := s.places.keys[part]; ok {
+		at = key
+	}
+	for _, p := range s.Space.params {
+		if p.name() == part {
+			at = p.at
+		}
+	}
+	return s.errorAt(at, format, args...)
+}
 
 // errorAt makes an error about a place in the spec's file.
 func (s *Spec) errorAt(at place, format string, args ...any) *FileError {

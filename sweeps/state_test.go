@@ -46,7 +46,8 @@ func TestTrialStates(t *testing.T) {
 
 func TestSweepStates(t *testing.T) {
 	moves := map[SweepState]string{
-		"running":    "finished cancelling cancelled",
+		"running":    "paused finished cancelling cancelled",
+		"paused":     "running finished cancelling cancelled",
 		"cancelling": "cancelled",
 		"finished":   "running",
 		"cancelled":  "running",

@@ -58,5 +58,8 @@ type Worker struct {
 	ID    WorkerID
 	Name  string // the host's name unless the user chose one
 	Slots int    // trials that may run at a time
+	// Prefetch is how many trials beyond its slots it takes, to start them the moment a
+	// slot falls free.
+	Prefetch int
 	Total Resources
 }

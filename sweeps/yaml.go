@@ -87,7 +87,7 @@ func (d *decoder) document(source []byte) *yaml.Node {
 		d.errorf(x.loop, "the alias *%s stands inside the value that it names: write the value out", x.loop.Value)
 		return nil
 	} else if n > maxNodes {
-		d.errorf(root, "the file's aliases expand to more than %d values: write fewer", maxNodes)
+		d.errorf(root, "the file has more than %d values, aliases expanded: write fewer, or give min and max", maxNodes)
 		return nil
 	}
 	return resolve(root)

@@ -182,18 +182,32 @@ func show(x any) string {
 	return fmt.Sprint(x)
 }
 
-// hint suggests the known name that is nearest to an unknown one, or nothing.
+// hint suggests the known names that an unknown one may stand for: the nearest one, else
+// those of which it is a word (patch for patch_size), or the initials (lr for
+// learning_rate). Where nothing comes near it lists all.
 func hint(name string, known []string) string {
+	name = strings.ToLower(name)
 	best, distance := "", 1+max(2, len(name)/3)
+	var partly []string
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(name), k); d < distance {
+		if d := editDistance(name, k); d < distance && d < len(name) {
 			best, distance = k, d
 		}
+		words, initials := strings.Split(k, "_"), ""
+		for _, w := range words {
+			initials += w[:min(1, len(w))]
+		}
+		if slices.Contains(words, name) || len(words) > 1 && initials == name {
+			partly = append(partly, strconv.Quote(k))
+		}
 	}
-	if best == "" {
-		return "; it has " + strings.Join(known, ", ")
+	switch {
+	case len(partly) > 0 && distance > 1:
+		return fmt.Sprintf("; did you mean %s?", strings.Join(partly, " or "))
+	case best != "":
+		return fmt.Sprintf("; did you mean %q?", best)
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return "; it has " + strings.Join(known, ", ")
 }
 
 // editDistance is Levenshtein's: the fewest insertions, deletions and replacements of bytes.

@@ -39,6 +39,8 @@ func TestDecodeErrors(t *testing.T) {
 		want  string
 	}{
 		{"lerning_rate", 1, `lerning_rate: vit has no such parameter; did you mean "learning_rate"?`},
+		{"rate", 1, `rate: vit has no such parameter; did you mean "learning_rate"?`},
+		{"lr", 1, `lr: vit has no such parameter; did you mean "learning_rate"?`},
 		{"xyzzy", 1, "xyzzy: vit has no such parameter; it has learning_rate, dropout"},
 		{"learning_rate", 0, "learning_rate: 0 is out of range: want more than 0"},
 		{"learning_rate", "fast", `learning_rate: want a number, not "fast"`},

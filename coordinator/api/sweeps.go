@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	"swath/coordinator"
+	"swath/coordinator/dispatch"
 	pb "swath/proto/swath/v1"
 	"swath/proto/wire"
 	"swath/sweeps"
@@ -72,8 +73,40 @@ func (s *sweepService) CancelSweep(ctx context.Context, r *pb.CancelSweepRequest
 	return &pb.CancelSweepResponse{Sweep: statusToProto(st)}, nil
 }
 
+func (s *sweepService) PauseSweep(ctx context.Context, r *pb.PauseSweepRequest) (*pb.PauseSweepResponse, error) {
+	st, err := s.c.Pause(ctx, r.GetSweep())
+	if err != nil {
+		return nil, err
+	}
+	return &pb.PauseSweepResponse{Sweep: statusToProto(st)}, nil
+}
+
+func (s *sweepService) ResumeSweep(ctx context.Context, r *pb.ResumeSweepRequest) (*pb.ResumeSweepResponse, error) {
+	st, err := s.c.Resume(ctx, r.GetSweep())
+	if err != nil {
+		return nil, err
+	}
+	return &pb.ResumeSweepResponse{Sweep: statusToProto(st)}, nil
+}
+
+func (s *sweepService) AdmitWorker(ctx context.Context, r *pb.AdmitWorkerRequest) (*pb.AdmitWorkerResponse, error) {
+	w, err := s.c.Admit(ctx, r.GetWorker(), r.GetAdmit())
+	if err != nil {
+		return nil, err
+	}
+	return &pb.AdmitWorkerResponse{Worker: workerToProto(w)}, nil
+}
+
+func (s *sweepService) ExplainTrial(ctx context.Context, r *pb.ExplainTrialRequest) (*pb.ExplainTrialResponse, error) {
+	sentences, err := s.c.Explain(ctx, r.GetTrial())
+	if err != nil {
+		return nil, err
+	}
+	return &pb.ExplainTrialResponse{Sentences: sentences}, nil
+}
+
 func (s *sweepService) RerunSweep(ctx context.Context, r *pb.RerunSweepRequest) (*pb.RerunSweepResponse, error) {
-	st, n, err := s.c.RerunFailed(ctx, r.GetSweep())
+	st, n, err := s.c.Rerun(ctx, r.GetSweep(), r.GetFailed(), r.GetIndices())
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +164,15 @@ func (s *sweepService) ListWorkers(ctx context.Context, _ *pb.ListWorkersRequest
 	}
 	r := &pb.ListWorkersResponse{}
 	for _, w := range list {
-		r.Workers = append(r.Workers, wire.WorkerToProto(wire.WorkerStatus{
-			Worker: w.Worker, Connected: w.Connected, Draining: w.Draining, Running: w.Running,
-		}))
+		r.Workers = append(r.Workers, workerToProto(w))
 	}
 	return r, nil
+}
+
+func workerToProto(w dispatch.WorkerStatus) *pb.Worker {
+	return wire.WorkerToProto(wire.WorkerStatus{
+		Worker: w.Worker, Connected: w.Connected, Draining: w.Draining, Aside: w.Aside, Running: w.Running,
+	})
 }
 
 func statusToProto(st *coordinator.SweepStatus) *pb.Sweep {

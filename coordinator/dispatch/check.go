@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"swath/sweeps"
 )
@@ -10,7 +11,7 @@ import (
 // Check verifies the invariants of the package's doc and returns every one that is
 // broken.
 func (s *State) Check() error {
-	var errs []error
+	errs := slices.Clone(s.illegal)
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	held := map[sweeps.TrialKey]sweeps.WorkerID{}
@@ -30,6 +31,9 @@ func (s *State) Check() error {
 		}
 		if w.connected && w.Slots > 0 && len(w.running) > w.Slots {
 			bad("I2: worker %s runs %d trials in %d slots", id, len(w.running), w.Slots)
+		}
+		if w.alone != nil && (len(w.running) != 1 || w.running[w.alone.TrialKey] != w.alone) {
+			bad("I9: %s is alone on worker %s beside %d others", w.alone.TrialKey, id, len(w.running)-1)
 		}
 		if d := used.Sub(w.used); !(sweeps.Resources{CPUs: 1e-6, GPUs: 1e-6}).Fits(d) {
 			bad("I2: worker %s accounts for %v but uses %v", id, w.used, used)

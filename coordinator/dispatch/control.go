@@ -26,8 +26,8 @@ func (s *State) cancel(now time.Time, sw *sweep, reason string) {
 		s.move(sw, t, sweeps.TrialCancelled)
 		t.Ended = now
 	}
-	sw.State, sw.Reason, sw.head = sweeps.SweepCancelling, reason, nil
-	s.touch(sw)
+	s.moveSweep(sw, sweeps.SweepCancelling, reason)
+	sw.head = nil
 	for _, i := range sortedIndices(sw.running) {
 		t := sw.running[i]
 		s.send(Stop{t.Worker, refOf(t)})
@@ -59,16 +59,15 @@ func (s *State) onPause(now time.Time, e Pause) error {
 }
 
 func (s *State) pause(now time.Time, sw *sweep, reason string) {
-	sw.State, sw.Reason = sweeps.SweepPaused, reason
-	s.touch(sw)
+	s.moveSweep(sw, sweeps.SweepPaused, reason)
 	s.settle(now, sw)
 }
 
 func (s *State) onResume(now time.Time, e Resume) error {
 	sw, err := s.find(e.Sweep)
 	if sw != nil && sw.State == sweeps.SweepPaused {
-		sw.State, sw.Reason, sw.alike = sweeps.SweepRunning, "", alike{}
-		s.touch(sw)
+		s.moveSweep(sw, sweeps.SweepRunning, "")
+		sw.alike = alike{}
 		s.settle(now, sw)
 	}
 	return err

@@ -39,4 +39,5 @@
 //	I7  A sweep that has ended has no running and no pending trial; one that has work
 //	    left, or a trial alive, has not ended.
 //	I8  States move only along the tables of package sweeps.
+//	I9  A trial that wants a worker to itself has it to itself.
 package dispatch

@@ -93,6 +93,7 @@ type simWorker struct {
 	stalled   time.Time // says nothing before
 	held      map[sweeps.AttemptRef]*simAttempt
 	nextBeat  time.Time
+	luck      int // in 10, attempts that end well; a bad machine has little
 }
 
 type simAttempt struct {
@@ -116,6 +117,7 @@ func runSim(t *testing.T, seed uint64, verbose bool) int {
 		Lease: 10 * time.Second, Backoff: time.Second, BackoffMax: 20 * time.Second,
 		// No bound on losses: the simulation's machines die more often than any fleet's.
 		MaxLosses: 1 << 30, ScanLimit: 1 + s.rng.IntN(50),
+		Alike: s.rng.IntN(6), Quarantine: s.rng.IntN(5),
 	}
 	s.state = New(s.cfg)
 	for i := range 1 + s.rng.IntN(5) {
@@ -125,6 +127,7 @@ func runSim(t *testing.T, seed uint64, verbose bool) int {
 				Slots: 1 + s.rng.IntN(4), Total: sweeps.Resources{CPUs: 4, GPUs: 2},
 			},
 			held: map[sweeps.AttemptRef]*simAttempt{},
+			luck: []int{7, 7, 9, 1}[s.rng.IntN(4)],
 		})
 	}
 	for i := range 1 + s.rng.IntN(3) {
@@ -150,7 +153,10 @@ func runSim(t *testing.T, seed uint64, verbose bool) int {
 
 func (s *sim) submit(id sweeps.SweepID) {
 	p := simPlan{n: s.rng.Int64N(40), excludeEvery: s.rng.Int64N(6), breakEvery: s.rng.Int64N(12)}
-	pol := Policy{Retries: s.rng.IntN(3)}
+	pol := Policy{Retries: s.rng.IntN(3), Priority: s.rng.IntN(2)}
+	if s.rng.IntN(8) == 0 {
+		pol.TimeLimit = time.Duration(1+s.rng.IntN(200)) * time.Second
+	}
 	if s.rng.IntN(3) == 0 {
 		pol.RunCap = 1 + s.rng.Int64N(30)
 	}
@@ -196,6 +202,8 @@ func (s *sim) step() {
 	s.now = s.now.Add(time.Duration(1+s.rng.IntN(400)) * time.Millisecond)
 	if !s.calm {
 		s.fault()
+	} else {
+		s.relent()
 	}
 	for _, w := range s.workers {
 		s.live(w)
@@ -231,7 +239,7 @@ func (s *sim) turn(events []Event) {
 		if x, is := ev.(Exited); is && s.state.Live(x.Worker, x.Ref) && x.Outcome.OK() {
 			s.logf("accepts the end of %v", x.Ref)
 		}
-		if err := s.state.Step(s.now, ev); err != nil && !errors.Is(err, sweeps.ErrConflict) {
+		if err := s.state.Step(s.now, ev); err != nil && !errors.Is(err, sweeps.ErrConflict) && !errors.Is(err, sweeps.ErrNotFound) {
 			s.t.Errorf("step %T: %v", ev, err)
 		}
 	}
@@ -264,7 +272,8 @@ func (s *sim) write(c Changes) {
 		if old != nil && t.Attempt < old.Attempt {
 			s.t.Errorf("I3: attempt of %v falls from %d to %d", t.TrialKey, old.Attempt, t.Attempt)
 		}
-		if old != nil && old.State.Terminal() {
+		takenBack := old != nil && old.State == sweeps.TrialFailed && t.State != sweeps.TrialFinished
+		if old != nil && old.State.Terminal() && !takenBack {
 			s.t.Errorf("trial %v ended as %s, and is written again as %s", t.TrialKey, old.State, t.State)
 		}
 		if t.State == sweeps.TrialFinished {
@@ -348,7 +357,7 @@ func (s *sim) receive(l letter) {
 		if w.held[e.Ref] != nil {
 			return
 		}
-		w.held[e.Ref] = &simAttempt{ends: s.now.Add(time.Duration(s.rng.IntN(8000)) * time.Millisecond), outcome: s.outcome()}
+		w.held[e.Ref] = &simAttempt{ends: s.now.Add(time.Duration(s.rng.IntN(8000)) * time.Millisecond), outcome: s.outcome(w)}
 		s.logf("%s starts %v", w.ID, e.Ref)
 		s.post(w, Started{w.ID, e.Ref})
 	case Stop:
@@ -362,11 +371,12 @@ func (s *sim) receive(l letter) {
 	}
 }
 
-func (s *sim) outcome() sweeps.Outcome {
+func (s *sim) outcome(w *simWorker) sweeps.Outcome {
 	classes := []sweeps.Class{
 		sweeps.ClassExit, sweeps.ClassSignal, sweeps.ClassDiverged, sweeps.ClassTimeout, sweeps.ClassPreempted,
+		sweeps.ClassOOM, sweeps.ClassSpec,
 	}
-	if s.rng.IntN(3) > 0 {
+	if s.rng.IntN(10) < w.luck {
 		return sweeps.Outcome{Class: sweeps.ClassOK}
 	}
 	return sweeps.Outcome{Class: classes[s.rng.IntN(len(classes))], ExitCode: 1, Message: "simulated"}
@@ -454,12 +464,34 @@ func (s *sim) fault() {
 		s.post(w, Drain{w.ID, w.session})
 		s.post(w, Gone{w.ID, w.session})
 		w.connected = false
+	case 8: // users do what they like
+		ids := slices.Sorted(maps.Keys(s.sweeps))
+		if len(ids) == 0 {
+			break
+		}
+		id := ids[s.rng.IntN(len(ids))]
+		s.turn([]Event{[]Event{Pause{id}, Resume{id}, Resume{id}, Admit{w.ID, false}, Admit{w.ID, true}}[s.rng.IntN(5)]})
 	case 7:
 		if s.rng.IntN(4) == 0 {
 			ids := slices.Sorted(maps.Keys(s.sweeps))
 			if len(ids) > 0 {
 				s.turn([]Event{Cancel{ids[s.rng.IntN(len(ids))]}})
 			}
+		}
+	}
+}
+
+// relent takes back what a user, or the dispatcher for one, holds up: the cluster is to
+// come to an end.
+func (s *sim) relent() {
+	for _, id := range slices.Sorted(maps.Keys(s.sweeps)) {
+		if s.sweeps[id].State == sweeps.SweepPaused {
+			s.turn([]Event{Resume{id}})
+		}
+	}
+	for _, w := range s.workers {
+		if known := s.state.workers[w.ID]; known != nil && known.aside != "" {
+			s.turn([]Event{Admit{w.ID, true}})
 		}
 	}
 }

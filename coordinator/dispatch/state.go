@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,7 +21,8 @@ type State struct {
 	dirtySweeps map[sweeps.SweepID]*sweeps.Sweep
 	dirtyTrials map[sweeps.TrialKey]*sweeps.Trial
 	effects     []Effect
-	again       bool // the last step stopped at ScanLimit
+	illegal     []error // moves that the tables do not have; for Check
+	again       bool    // the last step stopped at ScanLimit
 }
 
 // sweep is a sweep that has not ended.
@@ -164,10 +166,22 @@ func (s *State) Live(id sweeps.WorkerID, ref sweeps.AttemptRef) bool {
 
 // move changes a trial's state, in the trial and in its sweep's counts.
 func (s *State) move(sw *sweep, t *sweeps.Trial, to sweeps.TrialState) {
+	if t.State != "" && !t.State.CanMove(to) {
+		s.illegal = append(s.illegal, fmt.Errorf("I8: trial %s moves from %s to %s", t.TrialKey, t.State, to))
+	}
 	sw.Counts.Move(t.State, to)
 	t.State = to
 	s.touch(sw)
 	s.dirtyTrials[t.TrialKey] = t
+}
+
+// moveSweep changes a sweep's state; the reason is for people, and may be empty.
+func (s *State) moveSweep(sw *sweep, to sweeps.SweepState, reason string) {
+	if !sw.State.CanMove(to) {
+		s.illegal = append(s.illegal, fmt.Errorf("I8: sweep %s moves from %s to %s", sw.ID, sw.State, to))
+	}
+	sw.State, sw.Reason = to, reason
+	s.touch(sw)
 }
 
 func (s *State) touch(sw *sweep) { s.dirtySweeps[sw.ID] = sw.Sweep }

@@ -79,7 +79,7 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 		}
 		if sw == nil {
 			sw = s.adopt(e.Submit)
-			sw.State = sweeps.SweepRunning
+			s.moveSweep(sw, sweeps.SweepRunning, "")
 			sw.Ended = time.Time{}
 		}
 		if sw.has(t.Index) {
@@ -159,12 +159,11 @@ func (s *State) settle(now time.Time, sw *sweep) {
 		return
 	}
 	if sw.State == sweeps.SweepCancelling {
-		sw.State = sweeps.SweepCancelled
+		s.moveSweep(sw, sweeps.SweepCancelled, sw.Reason)
 	} else {
-		sw.State = sweeps.SweepFinished
+		s.moveSweep(sw, sweeps.SweepFinished, "")
 	}
 	sw.Ended = now
-	s.touch(sw)
 	s.drop(sw)
 }
 

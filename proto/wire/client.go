@@ -129,9 +129,28 @@ func (c *Client) Cancel(ctx context.Context, nameOrID string) (*SweepStatus, err
 	return statusFromProto(r.GetSweep(), nil)
 }
 
-// RerunFailed makes a sweep's failed trials pending again and tells how many.
-func (c *Client) RerunFailed(ctx context.Context, nameOrID string) (*SweepStatus, int64, error) {
-	r, err := c.sweeps.RerunSweep(ctx, &pb.RerunSweepRequest{Sweep: nameOrID, Failed: true})
+// Pause hands out no more trials of a sweep.
+func (c *Client) Pause(ctx context.Context, nameOrID string) (*SweepStatus, error) {
+	r, err := c.sweeps.PauseSweep(ctx, &pb.PauseSweepRequest{Sweep: nameOrID})
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return statusFromProto(r.GetSweep(), nil)
+}
+
+// Resume takes a pause back.
+func (c *Client) Resume(ctx context.Context, nameOrID string) (*SweepStatus, error) {
+	r, err := c.sweeps.ResumeSweep(ctx, &pb.ResumeSweepRequest{Sweep: nameOrID})
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return statusFromProto(r.GetSweep(), nil)
+}
+
+// Rerun makes trials of a sweep pending again, and tells how many: those that failed, or
+// of those at the indices the ones that failed or were cancelled.
+func (c *Client) Rerun(ctx context.Context, nameOrID string, failed bool, indices []int64) (*SweepStatus, int64, error) {
+	r, err := c.sweeps.RerunSweep(ctx, &pb.RerunSweepRequest{Sweep: nameOrID, Failed: failed, Indices: indices})
 	if err != nil {
 		return nil, 0, c.explain(err)
 	}
@@ -209,6 +228,24 @@ func (c *Client) Workers(ctx context.Context) ([]WorkerStatus, error) {
 		list = append(list, WorkerFromProto(p))
 	}
 	return list, nil
+}
+
+// Admit says whether a worker, named by its id or its name, may be given trials.
+func (c *Client) Admit(ctx context.Context, worker string, admit bool) (WorkerStatus, error) {
+	r, err := c.sweeps.AdmitWorker(ctx, &pb.AdmitWorkerRequest{Worker: worker, Admit: admit})
+	if err != nil {
+		return WorkerStatus{}, c.explain(err)
+	}
+	return WorkerFromProto(r.GetWorker()), nil
+}
+
+// Explain says why a trial is where it is, a sentence a string.
+func (c *Client) Explain(ctx context.Context, trial string) ([]string, error) {
+	r, err := c.sweeps.ExplainTrial(ctx, &pb.ExplainTrialRequest{Trial: trial})
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return r.GetSentences(), nil
 }
 
 // each receives until the stream ends or fn says so.

@@ -91,7 +91,7 @@ func SweepToProto(s *sweeps.Sweep, total int64) *pb.Sweep {
 			Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
 			Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
 		},
-		Total: total,
+		Total: total, Reason: s.Reason,
 	}
 }
 
@@ -106,7 +106,7 @@ func SweepFromProto(p *pb.Sweep) (s *sweeps.Sweep, total int64, err error) {
 		ID: sweeps.SweepID(p.Id), Name: p.Name, State: state,
 		Source: p.Source, File: p.File, WorkDir: p.WorkDir,
 		Created: unstamp(p.Created), Ended: unstamp(p.Ended),
-		Next: p.Next, Dispatched: p.Dispatched, Excluded: p.Excluded,
+		Next: p.Next, Dispatched: p.Dispatched, Excluded: p.Excluded, Reason: p.Reason,
 		Counts: sweeps.Counts{
 			Running: c.GetRunning(), Finished: c.GetFinished(), Failed: c.GetFailed(),
 			Cancelled: c.GetCancelled(), Retrying: c.GetRetrying(),
@@ -121,7 +121,7 @@ func TrialToProto(t *sweeps.Trial) *pb.Trial {
 		State: string(t.State), Attempt: int32(t.Attempt), Charged: int32(t.Charged), Losses: int32(t.Losses),
 		NotBefore: stamp(t.NotBefore), WorkerId: string(t.Worker), WorkerName: t.WorkerName,
 		Assigned: stamp(t.Assigned), Started: stamp(t.Started), Ended: stamp(t.Ended),
-		Outcome: OutcomeToProto(t.Outcome), Metrics: summariesToProto(t.Metrics),
+		Outcome: OutcomeToProto(t.Outcome), Metrics: summariesToProto(t.Metrics), Alone: t.Alone,
 	}
 }
 
@@ -145,7 +145,7 @@ func TrialFromProto(p *pb.Trial) (*sweeps.Trial, error) {
 		Attempt: int(p.Attempt), Charged: int(p.Charged), Losses: int(p.Losses),
 		NotBefore: unstamp(p.NotBefore), Worker: sweeps.WorkerID(p.WorkerId), WorkerName: p.WorkerName,
 		Assigned: unstamp(p.Assigned), Started: unstamp(p.Started), Ended: unstamp(p.Ended),
-		Outcome: out, Metrics: summariesFromProto(p.Metrics),
+		Outcome: out, Metrics: summariesFromProto(p.Metrics), Alone: p.Alone,
 	}, nil
 }
 
@@ -181,7 +181,7 @@ func summariesFromProto(m map[string]*pb.Summary) map[string]sweeps.Summary {
 func WorkerToProto(w WorkerStatus) *pb.Worker {
 	return &pb.Worker{
 		Id: string(w.ID), Name: w.Name, Slots: int32(w.Slots), Total: ResourcesToProto(w.Total),
-		Connected: w.Connected, Draining: w.Draining, Running: int32(w.Running),
+		Connected: w.Connected, Draining: w.Draining, Running: int32(w.Running), Aside: w.Aside,
 	}
 }
 
@@ -192,7 +192,7 @@ func WorkerFromProto(p *pb.Worker) WorkerStatus {
 			ID: sweeps.WorkerID(p.GetId()), Name: p.GetName(), Slots: int(p.GetSlots()),
 			Total: ResourcesFromProto(p.GetTotal()),
 		},
-		Connected: p.GetConnected(), Draining: p.GetDraining(), Running: int(p.GetRunning()),
+		Connected: p.GetConnected(), Draining: p.GetDraining(), Running: int(p.GetRunning()), Aside: p.GetAside(),
 	}
 }
 
@@ -224,7 +224,7 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 	case Hello:
 		h := &pb.Hello{
 			WorkerId: string(m.Worker.ID), Name: m.Worker.Name, Slots: int32(m.Worker.Slots),
-			Total: ResourcesToProto(m.Worker.Total), Version: m.Version,
+			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch),
 		}
 		for _, r := range m.Attempts {
 			h.Attempts = append(h.Attempts, RefToProto(r))
@@ -248,6 +248,8 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Exited{Exited: &pb.Exited{
 			Ref: RefToProto(m.Ref), Outcome: OutcomeToProto(m.Outcome),
 		}}}
+	case Returned:
+		return &pb.SessionRequest{Message: &pb.SessionRequest_Returned{Returned: &pb.Returned{Ref: RefToProto(m.Ref)}}}
 	case Drain:
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Drain{Drain: &pb.Drain{}}}
 	}
@@ -262,7 +264,7 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 		h := Hello{
 			Worker: sweeps.Worker{
 				ID: sweeps.WorkerID(m.Hello.GetWorkerId()), Name: m.Hello.GetName(),
-				Slots: int(m.Hello.GetSlots()), Total: ResourcesFromProto(m.Hello.GetTotal()),
+				Slots: int(m.Hello.GetSlots()), Prefetch: int(m.Hello.GetPrefetch()), Total: ResourcesFromProto(m.Hello.GetTotal()),
 			},
 			Version: m.Hello.GetVersion(),
 		}
@@ -292,6 +294,8 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 			return nil, fmt.Errorf("%w: %w", sweeps.ErrInvalid, err)
 		}
 		return Exited{RefFromProto(m.Exited.GetRef()), out}, nil
+	case *pb.SessionRequest_Returned:
+		return Returned{RefFromProto(m.Returned.GetRef())}, nil
 	case *pb.SessionRequest_Drain:
 		return Drain{}, nil
 	}
@@ -313,6 +317,8 @@ func CoordinatorMessageToProto(m CoordinatorMessage) *pb.SessionResponse {
 		}}}
 	case Stop:
 		return &pb.SessionResponse{Message: &pb.SessionResponse_Stop{Stop: &pb.Stop{Ref: RefToProto(m.Ref)}}}
+	case Recall:
+		return &pb.SessionResponse{Message: &pb.SessionResponse_Recall{Recall: &pb.Recall{Ref: RefToProto(m.Ref)}}}
 	case Forget:
 		return &pb.SessionResponse{Message: &pb.SessionResponse_Forget{Forget: &pb.Forget{Ref: RefToProto(m.Ref)}}}
 	case PointsAck:
@@ -344,6 +350,8 @@ func CoordinatorMessageFromProto(p *pb.SessionResponse) (CoordinatorMessage, err
 		}, nil
 	case *pb.SessionResponse_Stop:
 		return Stop{RefFromProto(m.Stop.GetRef())}, nil
+	case *pb.SessionResponse_Recall:
+		return Recall{RefFromProto(m.Recall.GetRef())}, nil
 	case *pb.SessionResponse_Forget:
 		return Forget{RefFromProto(m.Forget.GetRef())}, nil
 	case *pb.SessionResponse_PointsAck:

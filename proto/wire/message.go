@@ -45,6 +45,8 @@ type (
 	}
 	// Drain says that the worker takes no more trials.
 	Drain struct{}
+	// Returned gives back an attempt that was never started.
+	Returned struct{ Ref sweeps.AttemptRef }
 )
 
 // The messages of the coordinator.
@@ -63,6 +65,8 @@ type (
 	}
 	// Stop tells the worker to terminate an attempt and report its end.
 	Stop struct{ Ref sweeps.AttemptRef }
+	// Recall asks for an attempt back that was not started.
+	Recall struct{ Ref sweeps.AttemptRef }
 	// Forget tells the worker to drop an attempt.
 	Forget struct{ Ref sweeps.AttemptRef }
 	// PointsAck says that all points below Next are recorded.
@@ -91,10 +95,12 @@ func (Points) workerMessage()    {}
 func (LogChunk) workerMessage()  {}
 func (Exited) workerMessage()    {}
 func (Drain) workerMessage()     {}
+func (Returned) workerMessage()  {}
 
 func (Welcome) coordinatorMessage()   {}
 func (Start) coordinatorMessage()     {}
 func (Stop) coordinatorMessage()      {}
 func (Forget) coordinatorMessage()    {}
+func (Recall) coordinatorMessage()    {}
 func (PointsAck) coordinatorMessage() {}
 func (LogAck) coordinatorMessage()    {}

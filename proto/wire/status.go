@@ -6,6 +6,7 @@ import "swath/sweeps"
 type WorkerStatus struct {
 	sweeps.Worker
 	Connected, Draining bool
+	Aside               string // why it is given no trials; empty if it is
 	Running             int
 }
 

@@ -43,6 +43,7 @@ func TestTrialRoundTrip(t *testing.T) {
 		State:  sweeps.TrialFailed, Attempt: 3, Charged: 2, Losses: 1, NotBefore: at,
 		Worker: "w1", WorkerName: "host", Assigned: at, Started: at.Add(time.Second), Ended: at.Add(time.Minute),
 		Outcome: sweeps.Outcome{Class: sweeps.ClassExit, ExitCode: 3, Message: "exit code 3: oops"},
+		Alone:   true,
 		Metrics: map[string]sweeps.Summary{"loss": {Count: 4, Last: 0.1, LastStep: 4, Min: math.Inf(-1), MinStep: 2, Max: math.NaN(), MaxStep: 1}},
 	}
 	got, err := TrialFromProto(overTheWire(t, TrialToProto(want), &pb.Trial{}))
@@ -58,6 +59,7 @@ func TestSweepRoundTrip(t *testing.T) {
 	want := &sweeps.Sweep{
 		ID: "s1", Name: "name", Source: []byte("method: grid\n"), File: "a.yaml", WorkDir: "/w",
 		State: sweeps.SweepCancelling, Created: at, Ended: at.Add(time.Hour), Next: 9, Dispatched: 8, Excluded: 1,
+		Reason: "by a user",
 		Counts: sweeps.Counts{Running: 1, Finished: 2, Failed: 3, Cancelled: 4, Retrying: 5},
 	}
 	got, total, err := SweepFromProto(overTheWire(t, SweepToProto(want, 42), &pb.Sweep{}))
@@ -99,13 +101,13 @@ func TestStatesSurvive(t *testing.T) {
 func TestMessagesRoundTrip(t *testing.T) {
 	fromWorker := []WorkerMessage{
 		Hello{
-			Worker:   sweeps.Worker{ID: "w", Name: "n", Slots: 4, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, Memory: 1 << 40}},
+			Worker:   sweeps.Worker{ID: "w", Name: "n", Slots: 4, Prefetch: 2, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, Memory: 1 << 40}},
 			Attempts: []sweeps.AttemptRef{ref}, Version: "v",
 		},
 		Heartbeat{}, Started{ref},
 		Points{ref, 5, []sweeps.Point{{Metric: "loss", Step: -1, Value: math.Inf(1), Time: at}, {Metric: "x", Step: 1 << 40, Value: 0.1}}},
 		LogChunk{ref, Stderr, 99, []byte("a\x00b")}, LogChunk{ref, Stdout, 0, []byte("x")},
-		Exited{ref, sweeps.Outcome{Class: sweeps.ClassOOM, ExitCode: 137, Message: "m"}}, Drain{},
+		Exited{ref, sweeps.Outcome{Class: sweeps.ClassOOM, ExitCode: 137, Message: "m"}}, Drain{}, Returned{ref},
 	}
 	for _, want := range fromWorker {
 		got, err := WorkerMessageFromProto(overTheWire(t, WorkerMessageToProto(want), &pb.SessionRequest{}))
@@ -117,7 +119,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 		}
 	}
 	toWorker := []CoordinatorMessage{
-		Welcome{time.Second, time.Minute}, Stop{ref}, Forget{ref}, PointsAck{ref, 12}, LogAck{ref, Stdout, 13},
+		Welcome{time.Second, time.Minute}, Stop{ref}, Forget{ref}, Recall{ref}, PointsAck{ref, 12}, LogAck{ref, Stdout, 13},
 		Start{ref, "id", sweeps.Params{"a": int64(1), "b": "c"}, "sweep", []byte("src"), "f.yaml", "/dir"},
 	}
 	for _, want := range toWorker {

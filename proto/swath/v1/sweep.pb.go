@@ -41,7 +41,8 @@ type Sweep struct {
 	Counts     *Counts                `protobuf:"bytes,12,opt,name=counts,proto3" json:"counts,omitempty"`
 	// total is the number of trials that the sweep will have, -1 if it is not known
 	// (no end, or too many to count exclusions).
-	Total         int64 `protobuf:"varint,13,opt,name=total,proto3" json:"total,omitempty"`
+	Total         int64  `protobuf:"varint,13,opt,name=total,proto3" json:"total,omitempty"`
+	Reason        string `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"` // why it is paused, or was cancelled by other than a user
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -167,6 +168,13 @@ func (x *Sweep) GetTotal() int64 {
 	return 0
 }
 
+func (x *Sweep) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Counts tells how many trials are in which state.
 type Counts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -264,6 +272,7 @@ type Trial struct {
 	Outcome    *Outcome               `protobuf:"bytes,15,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// metrics summarises the series; for a running trial, as far as they have come.
 	Metrics       map[string]*Summary `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Alone         bool                `protobuf:"varint,17,opt,name=alone,proto3" json:"alone,omitempty"` // its further attempts get a worker to themselves
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,6 +419,13 @@ func (x *Trial) GetMetrics() map[string]*Summary {
 	return nil
 }
 
+func (x *Trial) GetAlone() bool {
+	if x != nil {
+		return x.Alone
+	}
+	return false
+}
+
 // Summary summarises a series.
 type Summary struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -513,6 +529,7 @@ type Worker struct {
 	Connected     bool                   `protobuf:"varint,5,opt,name=connected,proto3" json:"connected,omitempty"`
 	Draining      bool                   `protobuf:"varint,6,opt,name=draining,proto3" json:"draining,omitempty"`
 	Running       int32                  `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`
+	Aside         string                 `protobuf:"bytes,8,opt,name=aside,proto3" json:"aside,omitempty"` // why it is given no trials; empty if it is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,6 +611,13 @@ func (x *Worker) GetRunning() int32 {
 		return x.Running
 	}
 	return 0
+}
+
+func (x *Worker) GetAside() string {
+	if x != nil {
+		return x.Aside
+	}
+	return ""
 }
 
 // SubmitRequest is a sweep file and what the submitter says beside it.
@@ -1112,18 +1136,200 @@ func (x *CancelSweepResponse) GetSweep() *Sweep {
 	return nil
 }
 
-// RerunSweepRequest names a sweep and says which of its trials.
+// PauseSweepRequest names a sweep.
+type PauseSweepRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sweep         string                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseSweepRequest) Reset() {
+	*x = PauseSweepRequest{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseSweepRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseSweepRequest) ProtoMessage() {}
+
+func (x *PauseSweepRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseSweepRequest.ProtoReflect.Descriptor instead.
+func (*PauseSweepRequest) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PauseSweepRequest) GetSweep() string {
+	if x != nil {
+		return x.Sweep
+	}
+	return ""
+}
+
+// PauseSweepResponse is the sweep after it.
+type PauseSweepResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sweep         *Sweep                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseSweepResponse) Reset() {
+	*x = PauseSweepResponse{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseSweepResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseSweepResponse) ProtoMessage() {}
+
+func (x *PauseSweepResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseSweepResponse.ProtoReflect.Descriptor instead.
+func (*PauseSweepResponse) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PauseSweepResponse) GetSweep() *Sweep {
+	if x != nil {
+		return x.Sweep
+	}
+	return nil
+}
+
+// ResumeSweepRequest names a sweep.
+type ResumeSweepRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sweep         string                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeSweepRequest) Reset() {
+	*x = ResumeSweepRequest{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeSweepRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeSweepRequest) ProtoMessage() {}
+
+func (x *ResumeSweepRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeSweepRequest.ProtoReflect.Descriptor instead.
+func (*ResumeSweepRequest) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ResumeSweepRequest) GetSweep() string {
+	if x != nil {
+		return x.Sweep
+	}
+	return ""
+}
+
+// ResumeSweepResponse is the sweep after it.
+type ResumeSweepResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sweep         *Sweep                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeSweepResponse) Reset() {
+	*x = ResumeSweepResponse{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeSweepResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeSweepResponse) ProtoMessage() {}
+
+func (x *ResumeSweepResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeSweepResponse.ProtoReflect.Descriptor instead.
+func (*ResumeSweepResponse) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ResumeSweepResponse) GetSweep() *Sweep {
+	if x != nil {
+		return x.Sweep
+	}
+	return nil
+}
+
+// RerunSweepRequest names a sweep and says which of its trials. Those that neither failed
+// nor were cancelled are left alone.
 type RerunSweepRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sweep         string                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
-	Failed        bool                   `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"` // those that failed
+	Failed        bool                   `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`          // those that failed
+	Indices       []int64                `protobuf:"varint,3,rep,packed,name=indices,proto3" json:"indices,omitempty"` // these
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RerunSweepRequest) Reset() {
 	*x = RerunSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[15]
+	mi := &file_swath_v1_sweep_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1341,7 @@ func (x *RerunSweepRequest) String() string {
 func (*RerunSweepRequest) ProtoMessage() {}
 
 func (x *RerunSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[15]
+	mi := &file_swath_v1_sweep_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1354,7 @@ func (x *RerunSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunSweepRequest.ProtoReflect.Descriptor instead.
 func (*RerunSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{15}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RerunSweepRequest) GetSweep() string {
@@ -1165,6 +1371,13 @@ func (x *RerunSweepRequest) GetFailed() bool {
 	return false
 }
 
+func (x *RerunSweepRequest) GetIndices() []int64 {
+	if x != nil {
+		return x.Indices
+	}
+	return nil
+}
+
 // RerunSweepResponse is the sweep after it.
 type RerunSweepResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1176,7 +1389,7 @@ type RerunSweepResponse struct {
 
 func (x *RerunSweepResponse) Reset() {
 	*x = RerunSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[16]
+	mi := &file_swath_v1_sweep_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1401,7 @@ func (x *RerunSweepResponse) String() string {
 func (*RerunSweepResponse) ProtoMessage() {}
 
 func (x *RerunSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[16]
+	mi := &file_swath_v1_sweep_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1414,7 @@ func (x *RerunSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunSweepResponse.ProtoReflect.Descriptor instead.
 func (*RerunSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{16}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RerunSweepResponse) GetSweep() *Sweep {
@@ -1228,7 +1441,7 @@ type ListTrialsRequest struct {
 
 func (x *ListTrialsRequest) Reset() {
 	*x = ListTrialsRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[17]
+	mi := &file_swath_v1_sweep_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1453,7 @@ func (x *ListTrialsRequest) String() string {
 func (*ListTrialsRequest) ProtoMessage() {}
 
 func (x *ListTrialsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[17]
+	mi := &file_swath_v1_sweep_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1466,7 @@ func (x *ListTrialsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrialsRequest.ProtoReflect.Descriptor instead.
 func (*ListTrialsRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{17}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListTrialsRequest) GetSweep() string {
@@ -1273,7 +1486,7 @@ type ListTrialsResponse struct {
 
 func (x *ListTrialsResponse) Reset() {
 	*x = ListTrialsResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[18]
+	mi := &file_swath_v1_sweep_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1498,7 @@ func (x *ListTrialsResponse) String() string {
 func (*ListTrialsResponse) ProtoMessage() {}
 
 func (x *ListTrialsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[18]
+	mi := &file_swath_v1_sweep_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1511,7 @@ func (x *ListTrialsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrialsResponse.ProtoReflect.Descriptor instead.
 func (*ListTrialsResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{18}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListTrialsResponse) GetTrials() []*Trial {
@@ -1320,7 +1533,7 @@ type ReadSeriesRequest struct {
 
 func (x *ReadSeriesRequest) Reset() {
 	*x = ReadSeriesRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[19]
+	mi := &file_swath_v1_sweep_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1545,7 @@ func (x *ReadSeriesRequest) String() string {
 func (*ReadSeriesRequest) ProtoMessage() {}
 
 func (x *ReadSeriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[19]
+	mi := &file_swath_v1_sweep_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1558,7 @@ func (x *ReadSeriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSeriesRequest.ProtoReflect.Descriptor instead.
 func (*ReadSeriesRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{19}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadSeriesRequest) GetSweep() string {
@@ -1381,7 +1594,7 @@ type ReadSeriesResponse struct {
 
 func (x *ReadSeriesResponse) Reset() {
 	*x = ReadSeriesResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[20]
+	mi := &file_swath_v1_sweep_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1606,7 @@ func (x *ReadSeriesResponse) String() string {
 func (*ReadSeriesResponse) ProtoMessage() {}
 
 func (x *ReadSeriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[20]
+	mi := &file_swath_v1_sweep_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1619,7 @@ func (x *ReadSeriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSeriesResponse.ProtoReflect.Descriptor instead.
 func (*ReadSeriesResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{20}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadSeriesResponse) GetTrialId() string {
@@ -1442,7 +1655,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	mi := &file_swath_v1_sweep_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1667,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	mi := &file_swath_v1_sweep_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1680,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{21}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadLogRequest) GetTrial() string {
@@ -1502,7 +1715,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	mi := &file_swath_v1_sweep_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1727,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	mi := &file_swath_v1_sweep_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1740,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{22}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadLogResponse) GetStream() LogStream {
@@ -1553,7 +1766,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[23]
+	mi := &file_swath_v1_sweep_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1778,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[23]
+	mi := &file_swath_v1_sweep_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1791,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{23}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{27}
 }
 
 // ListWorkersResponse has the workers.
@@ -1591,7 +1804,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[24]
+	mi := &file_swath_v1_sweep_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1816,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[24]
+	mi := &file_swath_v1_sweep_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1829,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{24}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -1626,11 +1839,199 @@ func (x *ListWorkersResponse) GetWorkers() []*Worker {
 	return nil
 }
 
+// AdmitWorkerRequest names a worker by its id or its name.
+type AdmitWorkerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Admit         bool                   `protobuf:"varint,2,opt,name=admit,proto3" json:"admit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmitWorkerRequest) Reset() {
+	*x = AdmitWorkerRequest{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmitWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmitWorkerRequest) ProtoMessage() {}
+
+func (x *AdmitWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmitWorkerRequest.ProtoReflect.Descriptor instead.
+func (*AdmitWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *AdmitWorkerRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *AdmitWorkerRequest) GetAdmit() bool {
+	if x != nil {
+		return x.Admit
+	}
+	return false
+}
+
+// AdmitWorkerResponse is the worker after it.
+type AdmitWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        *Worker                `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmitWorkerResponse) Reset() {
+	*x = AdmitWorkerResponse{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmitWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmitWorkerResponse) ProtoMessage() {}
+
+func (x *AdmitWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmitWorkerResponse.ProtoReflect.Descriptor instead.
+func (*AdmitWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *AdmitWorkerResponse) GetWorker() *Worker {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
+// ExplainTrialRequest names a trial by its id, a prefix of its id, or SWEEP/INDEX.
+type ExplainTrialRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Trial         string                 `protobuf:"bytes,1,opt,name=trial,proto3" json:"trial,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainTrialRequest) Reset() {
+	*x = ExplainTrialRequest{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainTrialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainTrialRequest) ProtoMessage() {}
+
+func (x *ExplainTrialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainTrialRequest.ProtoReflect.Descriptor instead.
+func (*ExplainTrialRequest) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ExplainTrialRequest) GetTrial() string {
+	if x != nil {
+		return x.Trial
+	}
+	return ""
+}
+
+// ExplainTrialResponse is the answer, for people, a sentence a line.
+type ExplainTrialResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sentences     []string               `protobuf:"bytes,1,rep,name=sentences,proto3" json:"sentences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainTrialResponse) Reset() {
+	*x = ExplainTrialResponse{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainTrialResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainTrialResponse) ProtoMessage() {}
+
+func (x *ExplainTrialResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainTrialResponse.ProtoReflect.Descriptor instead.
+func (*ExplainTrialResponse) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ExplainTrialResponse) GetSentences() []string {
+	if x != nil {
+		return x.Sentences
+	}
+	return nil
+}
+
 var File_swath_v1_sweep_proto protoreflect.FileDescriptor
 
 const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\n" +
-	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\x80\x03\n" +
+	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\x98\x03\n" +
 	"\x05Sweep\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1647,13 +2048,14 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"dispatched\x12\x1a\n" +
 	"\bexcluded\x18\v \x01(\x03R\bexcluded\x12(\n" +
 	"\x06counts\x18\f \x01(\v2\x10.swath.v1.CountsR\x06counts\x12\x14\n" +
-	"\x05total\x18\r \x01(\x03R\x05total\"\x90\x01\n" +
+	"\x05total\x18\r \x01(\x03R\x05total\x12\x16\n" +
+	"\x06reason\x18\x0e \x01(\tR\x06reason\"\x90\x01\n" +
 	"\x06Counts\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x03R\arunning\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\x03R\bfinished\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x03R\x06failed\x12\x1c\n" +
 	"\tcancelled\x18\x04 \x01(\x03R\tcancelled\x12\x1a\n" +
-	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\x98\x05\n" +
+	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xae\x05\n" +
 	"\x05Trial\x12\x19\n" +
 	"\bsweep_id\x18\x01 \x01(\tR\asweepId\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x0e\n" +
@@ -1674,7 +2076,8 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\astarted\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
 	"\x05ended\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12+\n" +
 	"\aoutcome\x18\x0f \x01(\v2\x11.swath.v1.OutcomeR\aoutcome\x126\n" +
-	"\ametrics\x18\x10 \x03(\v2\x1c.swath.v1.Trial.MetricsEntryR\ametrics\x1aM\n" +
+	"\ametrics\x18\x10 \x03(\v2\x1c.swath.v1.Trial.MetricsEntryR\ametrics\x12\x14\n" +
+	"\x05alone\x18\x11 \x01(\bR\x05alone\x1aM\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +
 	"\x05value\x18\x02 \x01(\v2\x11.swath.v1.SummaryR\x05value:\x028\x01\"\xaa\x01\n" +
@@ -1685,7 +2088,7 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x03min\x18\x04 \x01(\x01R\x03min\x12\x19\n" +
 	"\bmin_step\x18\x05 \x01(\x03R\aminStep\x12\x10\n" +
 	"\x03max\x18\x06 \x01(\x01R\x03max\x12\x19\n" +
-	"\bmax_step\x18\a \x01(\x03R\amaxStep\"\xc1\x01\n" +
+	"\bmax_step\x18\a \x01(\x03R\amaxStep\"\xd7\x01\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1693,7 +2096,8 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x05total\x18\x04 \x01(\v2\x13.swath.v1.ResourcesR\x05total\x12\x1c\n" +
 	"\tconnected\x18\x05 \x01(\bR\tconnected\x12\x1a\n" +
 	"\bdraining\x18\x06 \x01(\bR\bdraining\x12\x18\n" +
-	"\arunning\x18\a \x01(\x05R\arunning\"z\n" +
+	"\arunning\x18\a \x01(\x05R\arunning\x12\x14\n" +
+	"\x05aside\x18\b \x01(\tR\x05aside\"z\n" +
 	"\rSubmitRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\fR\x06source\x12\x12\n" +
@@ -1721,10 +2125,19 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x12CancelSweepRequest\x12\x14\n" +
 	"\x05sweep\x18\x01 \x01(\tR\x05sweep\"<\n" +
 	"\x13CancelSweepResponse\x12%\n" +
-	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\"A\n" +
+	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\")\n" +
+	"\x11PauseSweepRequest\x12\x14\n" +
+	"\x05sweep\x18\x01 \x01(\tR\x05sweep\";\n" +
+	"\x12PauseSweepResponse\x12%\n" +
+	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\"*\n" +
+	"\x12ResumeSweepRequest\x12\x14\n" +
+	"\x05sweep\x18\x01 \x01(\tR\x05sweep\"<\n" +
+	"\x13ResumeSweepResponse\x12%\n" +
+	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\"[\n" +
 	"\x11RerunSweepRequest\x12\x14\n" +
 	"\x05sweep\x18\x01 \x01(\tR\x05sweep\x12\x16\n" +
-	"\x06failed\x18\x02 \x01(\bR\x06failed\"S\n" +
+	"\x06failed\x18\x02 \x01(\bR\x06failed\x12\x18\n" +
+	"\aindices\x18\x03 \x03(\x03R\aindices\"S\n" +
 	"\x12RerunSweepResponse\x12%\n" +
 	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\x12\x16\n" +
 	"\x06trials\x18\x02 \x01(\x03R\x06trials\")\n" +
@@ -1749,7 +2162,16 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x14\n" +
 	"\x12ListWorkersRequest\"A\n" +
 	"\x13ListWorkersResponse\x12*\n" +
-	"\aworkers\x18\x01 \x03(\v2\x10.swath.v1.WorkerR\aworkers2\xdb\x05\n" +
+	"\aworkers\x18\x01 \x03(\v2\x10.swath.v1.WorkerR\aworkers\"B\n" +
+	"\x12AdmitWorkerRequest\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x14\n" +
+	"\x05admit\x18\x02 \x01(\bR\x05admit\"?\n" +
+	"\x13AdmitWorkerResponse\x12(\n" +
+	"\x06worker\x18\x01 \x01(\v2\x10.swath.v1.WorkerR\x06worker\"+\n" +
+	"\x13ExplainTrialRequest\x12\x14\n" +
+	"\x05trial\x18\x01 \x01(\tR\x05trial\"4\n" +
+	"\x14ExplainTrialResponse\x12\x1c\n" +
+	"\tsentences\x18\x01 \x03(\tR\tsentences2\x8b\b\n" +
 	"\fSweepService\x12;\n" +
 	"\x06Submit\x12\x17.swath.v1.SubmitRequest\x1a\x18.swath.v1.SubmitResponse\x12G\n" +
 	"\n" +
@@ -1759,13 +2181,18 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"WatchSweep\x12\x1b.swath.v1.WatchSweepRequest\x1a\x1c.swath.v1.WatchSweepResponse0\x01\x12J\n" +
 	"\vCancelSweep\x12\x1c.swath.v1.CancelSweepRequest\x1a\x1d.swath.v1.CancelSweepResponse\x12G\n" +
 	"\n" +
+	"PauseSweep\x12\x1b.swath.v1.PauseSweepRequest\x1a\x1c.swath.v1.PauseSweepResponse\x12J\n" +
+	"\vResumeSweep\x12\x1c.swath.v1.ResumeSweepRequest\x1a\x1d.swath.v1.ResumeSweepResponse\x12G\n" +
+	"\n" +
 	"RerunSweep\x12\x1b.swath.v1.RerunSweepRequest\x1a\x1c.swath.v1.RerunSweepResponse\x12I\n" +
 	"\n" +
 	"ListTrials\x12\x1b.swath.v1.ListTrialsRequest\x1a\x1c.swath.v1.ListTrialsResponse0\x01\x12I\n" +
 	"\n" +
 	"ReadSeries\x12\x1b.swath.v1.ReadSeriesRequest\x1a\x1c.swath.v1.ReadSeriesResponse0\x01\x12@\n" +
 	"\aReadLog\x12\x18.swath.v1.ReadLogRequest\x1a\x19.swath.v1.ReadLogResponse0\x01\x12J\n" +
-	"\vListWorkers\x12\x1c.swath.v1.ListWorkersRequest\x1a\x1d.swath.v1.ListWorkersResponseB\x1eZ\x1cswath/proto/swath/v1;swathv1b\x06proto3"
+	"\vListWorkers\x12\x1c.swath.v1.ListWorkersRequest\x1a\x1d.swath.v1.ListWorkersResponse\x12J\n" +
+	"\vAdmitWorker\x12\x1c.swath.v1.AdmitWorkerRequest\x1a\x1d.swath.v1.AdmitWorkerResponse\x12M\n" +
+	"\fExplainTrial\x12\x1d.swath.v1.ExplainTrialRequest\x1a\x1e.swath.v1.ExplainTrialResponseB\x1eZ\x1cswath/proto/swath/v1;swathv1b\x06proto3"
 
 var (
 	file_swath_v1_sweep_proto_rawDescOnce sync.Once
@@ -1779,7 +2206,7 @@ func file_swath_v1_sweep_proto_rawDescGZIP() []byte {
 	return file_swath_v1_sweep_proto_rawDescData
 }
 
-var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_swath_v1_sweep_proto_goTypes = []any{
 	(*Sweep)(nil),                 // 0: swath.v1.Sweep
 	(*Counts)(nil),                // 1: swath.v1.Counts
@@ -1796,34 +2223,42 @@ var file_swath_v1_sweep_proto_goTypes = []any{
 	(*WatchSweepResponse)(nil),    // 12: swath.v1.WatchSweepResponse
 	(*CancelSweepRequest)(nil),    // 13: swath.v1.CancelSweepRequest
 	(*CancelSweepResponse)(nil),   // 14: swath.v1.CancelSweepResponse
-	(*RerunSweepRequest)(nil),     // 15: swath.v1.RerunSweepRequest
-	(*RerunSweepResponse)(nil),    // 16: swath.v1.RerunSweepResponse
-	(*ListTrialsRequest)(nil),     // 17: swath.v1.ListTrialsRequest
-	(*ListTrialsResponse)(nil),    // 18: swath.v1.ListTrialsResponse
-	(*ReadSeriesRequest)(nil),     // 19: swath.v1.ReadSeriesRequest
-	(*ReadSeriesResponse)(nil),    // 20: swath.v1.ReadSeriesResponse
-	(*ReadLogRequest)(nil),        // 21: swath.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),       // 22: swath.v1.ReadLogResponse
-	(*ListWorkersRequest)(nil),    // 23: swath.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),   // 24: swath.v1.ListWorkersResponse
-	nil,                           // 25: swath.v1.Trial.MetricsEntry
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*Outcome)(nil),               // 27: swath.v1.Outcome
-	(*Resources)(nil),             // 28: swath.v1.Resources
-	(*Point)(nil),                 // 29: swath.v1.Point
-	(LogStream)(0),                // 30: swath.v1.LogStream
+	(*PauseSweepRequest)(nil),     // 15: swath.v1.PauseSweepRequest
+	(*PauseSweepResponse)(nil),    // 16: swath.v1.PauseSweepResponse
+	(*ResumeSweepRequest)(nil),    // 17: swath.v1.ResumeSweepRequest
+	(*ResumeSweepResponse)(nil),   // 18: swath.v1.ResumeSweepResponse
+	(*RerunSweepRequest)(nil),     // 19: swath.v1.RerunSweepRequest
+	(*RerunSweepResponse)(nil),    // 20: swath.v1.RerunSweepResponse
+	(*ListTrialsRequest)(nil),     // 21: swath.v1.ListTrialsRequest
+	(*ListTrialsResponse)(nil),    // 22: swath.v1.ListTrialsResponse
+	(*ReadSeriesRequest)(nil),     // 23: swath.v1.ReadSeriesRequest
+	(*ReadSeriesResponse)(nil),    // 24: swath.v1.ReadSeriesResponse
+	(*ReadLogRequest)(nil),        // 25: swath.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),       // 26: swath.v1.ReadLogResponse
+	(*ListWorkersRequest)(nil),    // 27: swath.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),   // 28: swath.v1.ListWorkersResponse
+	(*AdmitWorkerRequest)(nil),    // 29: swath.v1.AdmitWorkerRequest
+	(*AdmitWorkerResponse)(nil),   // 30: swath.v1.AdmitWorkerResponse
+	(*ExplainTrialRequest)(nil),   // 31: swath.v1.ExplainTrialRequest
+	(*ExplainTrialResponse)(nil),  // 32: swath.v1.ExplainTrialResponse
+	nil,                           // 33: swath.v1.Trial.MetricsEntry
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*Outcome)(nil),               // 35: swath.v1.Outcome
+	(*Resources)(nil),             // 36: swath.v1.Resources
+	(*Point)(nil),                 // 37: swath.v1.Point
+	(LogStream)(0),                // 38: swath.v1.LogStream
 }
 var file_swath_v1_sweep_proto_depIdxs = []int32{
-	26, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
-	26, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
+	34, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
+	34, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
 	1,  // 2: swath.v1.Sweep.counts:type_name -> swath.v1.Counts
-	26, // 3: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
-	26, // 4: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
-	26, // 5: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
-	26, // 6: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
-	27, // 7: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
-	25, // 8: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
-	28, // 9: swath.v1.Worker.total:type_name -> swath.v1.Resources
+	34, // 3: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
+	34, // 4: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
+	34, // 5: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
+	34, // 6: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
+	35, // 7: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
+	33, // 8: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
+	36, // 9: swath.v1.Worker.total:type_name -> swath.v1.Resources
 	0,  // 10: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
 	0,  // 11: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
 	0,  // 12: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
@@ -1832,37 +2267,48 @@ var file_swath_v1_sweep_proto_depIdxs = []int32{
 	2,  // 15: swath.v1.WatchSweepResponse.running:type_name -> swath.v1.Trial
 	2,  // 16: swath.v1.WatchSweepResponse.ended:type_name -> swath.v1.Trial
 	0,  // 17: swath.v1.CancelSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 18: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 19: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
-	29, // 20: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
-	30, // 21: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
-	4,  // 22: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
-	3,  // 23: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
-	5,  // 24: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
-	7,  // 25: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
-	9,  // 26: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
-	11, // 27: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
-	13, // 28: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
-	15, // 29: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
-	17, // 30: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
-	19, // 31: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
-	21, // 32: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
-	23, // 33: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
-	6,  // 34: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
-	8,  // 35: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
-	10, // 36: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
-	12, // 37: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
-	14, // 38: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
-	16, // 39: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
-	18, // 40: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
-	20, // 41: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
-	22, // 42: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
-	24, // 43: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
-	34, // [34:44] is the sub-list for method output_type
-	24, // [24:34] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	0,  // 18: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 19: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 20: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 21: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
+	37, // 22: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
+	38, // 23: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
+	4,  // 24: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
+	4,  // 25: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
+	3,  // 26: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
+	5,  // 27: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
+	7,  // 28: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
+	9,  // 29: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
+	11, // 30: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
+	13, // 31: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
+	15, // 32: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
+	17, // 33: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
+	19, // 34: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
+	21, // 35: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
+	23, // 36: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
+	25, // 37: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
+	27, // 38: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
+	29, // 39: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
+	31, // 40: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
+	6,  // 41: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
+	8,  // 42: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
+	10, // 43: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
+	12, // 44: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
+	14, // 45: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
+	16, // 46: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
+	18, // 47: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
+	20, // 48: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
+	22, // 49: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
+	24, // 50: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
+	26, // 51: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
+	28, // 52: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
+	30, // 53: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
+	32, // 54: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
+	41, // [41:55] is the sub-list for method output_type
+	27, // [27:41] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_sweep_proto_init() }
@@ -1877,7 +2323,7 @@ func file_swath_v1_sweep_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_sweep_proto_rawDesc), len(file_swath_v1_sweep_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

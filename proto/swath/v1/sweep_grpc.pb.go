@@ -21,16 +21,20 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SweepService_Submit_FullMethodName      = "/swath.v1.SweepService/Submit"
-	SweepService_ListSweeps_FullMethodName  = "/swath.v1.SweepService/ListSweeps"
-	SweepService_GetSweep_FullMethodName    = "/swath.v1.SweepService/GetSweep"
-	SweepService_WatchSweep_FullMethodName  = "/swath.v1.SweepService/WatchSweep"
-	SweepService_CancelSweep_FullMethodName = "/swath.v1.SweepService/CancelSweep"
-	SweepService_RerunSweep_FullMethodName  = "/swath.v1.SweepService/RerunSweep"
-	SweepService_ListTrials_FullMethodName  = "/swath.v1.SweepService/ListTrials"
-	SweepService_ReadSeries_FullMethodName  = "/swath.v1.SweepService/ReadSeries"
-	SweepService_ReadLog_FullMethodName     = "/swath.v1.SweepService/ReadLog"
-	SweepService_ListWorkers_FullMethodName = "/swath.v1.SweepService/ListWorkers"
+	SweepService_Submit_FullMethodName       = "/swath.v1.SweepService/Submit"
+	SweepService_ListSweeps_FullMethodName   = "/swath.v1.SweepService/ListSweeps"
+	SweepService_GetSweep_FullMethodName     = "/swath.v1.SweepService/GetSweep"
+	SweepService_WatchSweep_FullMethodName   = "/swath.v1.SweepService/WatchSweep"
+	SweepService_CancelSweep_FullMethodName  = "/swath.v1.SweepService/CancelSweep"
+	SweepService_PauseSweep_FullMethodName   = "/swath.v1.SweepService/PauseSweep"
+	SweepService_ResumeSweep_FullMethodName  = "/swath.v1.SweepService/ResumeSweep"
+	SweepService_RerunSweep_FullMethodName   = "/swath.v1.SweepService/RerunSweep"
+	SweepService_ListTrials_FullMethodName   = "/swath.v1.SweepService/ListTrials"
+	SweepService_ReadSeries_FullMethodName   = "/swath.v1.SweepService/ReadSeries"
+	SweepService_ReadLog_FullMethodName      = "/swath.v1.SweepService/ReadLog"
+	SweepService_ListWorkers_FullMethodName  = "/swath.v1.SweepService/ListWorkers"
+	SweepService_AdmitWorker_FullMethodName  = "/swath.v1.SweepService/AdmitWorker"
+	SweepService_ExplainTrial_FullMethodName = "/swath.v1.SweepService/ExplainTrial"
 )
 
 // SweepServiceClient is the client API for SweepService service.
@@ -54,7 +58,11 @@ type SweepServiceClient interface {
 	// CancelSweep hands out no more trials and stops the running ones. Repeating it, or
 	// cancelling a sweep that has ended, is harmless.
 	CancelSweep(ctx context.Context, in *CancelSweepRequest, opts ...grpc.CallOption) (*CancelSweepResponse, error)
-	// RerunSweep makes the sweep's failed trials pending again.
+	// PauseSweep hands out no more trials until ResumeSweep; the running ones go on.
+	PauseSweep(ctx context.Context, in *PauseSweepRequest, opts ...grpc.CallOption) (*PauseSweepResponse, error)
+	// ResumeSweep takes a pause back, a user's or the dispatcher's.
+	ResumeSweep(ctx context.Context, in *ResumeSweepRequest, opts ...grpc.CallOption) (*ResumeSweepResponse, error)
+	// RerunSweep makes failed or cancelled trials of the sweep pending again.
 	RerunSweep(ctx context.Context, in *RerunSweepRequest, opts ...grpc.CallOption) (*RerunSweepResponse, error)
 	// ListTrials streams the records of a sweep's trials that were started, in order of
 	// their index.
@@ -65,6 +73,11 @@ type SweepServiceClient interface {
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadLogResponse], error)
 	// ListWorkers lists the workers that are connected or hold trials.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
+	// AdmitWorker says whether a worker may be given trials. One that may not finishes
+	// what it runs.
+	AdmitWorker(ctx context.Context, in *AdmitWorkerRequest, opts ...grpc.CallOption) (*AdmitWorkerResponse, error)
+	// ExplainTrial says why a trial is where it is, and what it waits for.
+	ExplainTrial(ctx context.Context, in *ExplainTrialRequest, opts ...grpc.CallOption) (*ExplainTrialResponse, error)
 }
 
 type sweepServiceClient struct {
@@ -128,6 +141,26 @@ func (c *sweepServiceClient) CancelSweep(ctx context.Context, in *CancelSweepReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CancelSweepResponse)
 	err := c.cc.Invoke(ctx, SweepService_CancelSweep_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sweepServiceClient) PauseSweep(ctx context.Context, in *PauseSweepRequest, opts ...grpc.CallOption) (*PauseSweepResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PauseSweepResponse)
+	err := c.cc.Invoke(ctx, SweepService_PauseSweep_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sweepServiceClient) ResumeSweep(ctx context.Context, in *ResumeSweepRequest, opts ...grpc.CallOption) (*ResumeSweepResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeSweepResponse)
+	err := c.cc.Invoke(ctx, SweepService_ResumeSweep_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +244,26 @@ func (c *sweepServiceClient) ListWorkers(ctx context.Context, in *ListWorkersReq
 	return out, nil
 }
 
+func (c *sweepServiceClient) AdmitWorker(ctx context.Context, in *AdmitWorkerRequest, opts ...grpc.CallOption) (*AdmitWorkerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdmitWorkerResponse)
+	err := c.cc.Invoke(ctx, SweepService_AdmitWorker_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sweepServiceClient) ExplainTrial(ctx context.Context, in *ExplainTrialRequest, opts ...grpc.CallOption) (*ExplainTrialResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainTrialResponse)
+	err := c.cc.Invoke(ctx, SweepService_ExplainTrial_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SweepServiceServer is the server API for SweepService service.
 // All implementations must embed UnimplementedSweepServiceServer
 // for forward compatibility.
@@ -232,7 +285,11 @@ type SweepServiceServer interface {
 	// CancelSweep hands out no more trials and stops the running ones. Repeating it, or
 	// cancelling a sweep that has ended, is harmless.
 	CancelSweep(context.Context, *CancelSweepRequest) (*CancelSweepResponse, error)
-	// RerunSweep makes the sweep's failed trials pending again.
+	// PauseSweep hands out no more trials until ResumeSweep; the running ones go on.
+	PauseSweep(context.Context, *PauseSweepRequest) (*PauseSweepResponse, error)
+	// ResumeSweep takes a pause back, a user's or the dispatcher's.
+	ResumeSweep(context.Context, *ResumeSweepRequest) (*ResumeSweepResponse, error)
+	// RerunSweep makes failed or cancelled trials of the sweep pending again.
 	RerunSweep(context.Context, *RerunSweepRequest) (*RerunSweepResponse, error)
 	// ListTrials streams the records of a sweep's trials that were started, in order of
 	// their index.
@@ -243,6 +300,11 @@ type SweepServiceServer interface {
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[ReadLogResponse]) error
 	// ListWorkers lists the workers that are connected or hold trials.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
+	// AdmitWorker says whether a worker may be given trials. One that may not finishes
+	// what it runs.
+	AdmitWorker(context.Context, *AdmitWorkerRequest) (*AdmitWorkerResponse, error)
+	// ExplainTrial says why a trial is where it is, and what it waits for.
+	ExplainTrial(context.Context, *ExplainTrialRequest) (*ExplainTrialResponse, error)
 	mustEmbedUnimplementedSweepServiceServer()
 }
 
@@ -268,6 +330,12 @@ func (UnimplementedSweepServiceServer) WatchSweep(*WatchSweepRequest, grpc.Serve
 func (UnimplementedSweepServiceServer) CancelSweep(context.Context, *CancelSweepRequest) (*CancelSweepResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelSweep not implemented")
 }
+func (UnimplementedSweepServiceServer) PauseSweep(context.Context, *PauseSweepRequest) (*PauseSweepResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseSweep not implemented")
+}
+func (UnimplementedSweepServiceServer) ResumeSweep(context.Context, *ResumeSweepRequest) (*ResumeSweepResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeSweep not implemented")
+}
 func (UnimplementedSweepServiceServer) RerunSweep(context.Context, *RerunSweepRequest) (*RerunSweepResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RerunSweep not implemented")
 }
@@ -282,6 +350,12 @@ func (UnimplementedSweepServiceServer) ReadLog(*ReadLogRequest, grpc.ServerStrea
 }
 func (UnimplementedSweepServiceServer) ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListWorkers not implemented")
+}
+func (UnimplementedSweepServiceServer) AdmitWorker(context.Context, *AdmitWorkerRequest) (*AdmitWorkerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AdmitWorker not implemented")
+}
+func (UnimplementedSweepServiceServer) ExplainTrial(context.Context, *ExplainTrialRequest) (*ExplainTrialResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainTrial not implemented")
 }
 func (UnimplementedSweepServiceServer) mustEmbedUnimplementedSweepServiceServer() {}
 func (UnimplementedSweepServiceServer) testEmbeddedByValue()                      {}
@@ -387,6 +461,42 @@ func _SweepService_CancelSweep_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SweepService_PauseSweep_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseSweepRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SweepServiceServer).PauseSweep(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SweepService_PauseSweep_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SweepServiceServer).PauseSweep(ctx, req.(*PauseSweepRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SweepService_ResumeSweep_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeSweepRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SweepServiceServer).ResumeSweep(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SweepService_ResumeSweep_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SweepServiceServer).ResumeSweep(ctx, req.(*ResumeSweepRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SweepService_RerunSweep_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RerunSweepRequest)
 	if err := dec(in); err != nil {
@@ -456,6 +566,42 @@ func _SweepService_ListWorkers_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SweepService_AdmitWorker_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AdmitWorkerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SweepServiceServer).AdmitWorker(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SweepService_AdmitWorker_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SweepServiceServer).AdmitWorker(ctx, req.(*AdmitWorkerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SweepService_ExplainTrial_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainTrialRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SweepServiceServer).ExplainTrial(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SweepService_ExplainTrial_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SweepServiceServer).ExplainTrial(ctx, req.(*ExplainTrialRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SweepService_ServiceDesc is the grpc.ServiceDesc for SweepService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -480,12 +626,28 @@ var SweepService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SweepService_CancelSweep_Handler,
 		},
 		{
+			MethodName: "PauseSweep",
+			Handler:    _SweepService_PauseSweep_Handler,
+		},
+		{
+			MethodName: "ResumeSweep",
+			Handler:    _SweepService_ResumeSweep_Handler,
+		},
+		{
 			MethodName: "RerunSweep",
 			Handler:    _SweepService_RerunSweep_Handler,
 		},
 		{
 			MethodName: "ListWorkers",
 			Handler:    _SweepService_ListWorkers_Handler,
+		},
+		{
+			MethodName: "AdmitWorker",
+			Handler:    _SweepService_AdmitWorker_Handler,
+		},
+		{
+			MethodName: "ExplainTrial",
+			Handler:    _SweepService_ExplainTrial_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -36,6 +36,7 @@ type SessionRequest struct {
 	//	*SessionRequest_Log
 	//	*SessionRequest_Exited
 	//	*SessionRequest_Drain
+	//	*SessionRequest_Returned
 	Message       isSessionRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -141,6 +142,15 @@ func (x *SessionRequest) GetDrain() *Drain {
 	return nil
 }
 
+func (x *SessionRequest) GetReturned() *Returned {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_Returned); ok {
+			return x.Returned
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Message interface {
 	isSessionRequest_Message()
 }
@@ -173,6 +183,10 @@ type SessionRequest_Drain struct {
 	Drain *Drain `protobuf:"bytes,7,opt,name=drain,proto3,oneof"`
 }
 
+type SessionRequest_Returned struct {
+	Returned *Returned `protobuf:"bytes,8,opt,name=returned,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Message() {}
 
 func (*SessionRequest_Heartbeat) isSessionRequest_Message() {}
@@ -187,6 +201,8 @@ func (*SessionRequest_Exited) isSessionRequest_Message() {}
 
 func (*SessionRequest_Drain) isSessionRequest_Message() {}
 
+func (*SessionRequest_Returned) isSessionRequest_Message() {}
+
 // SessionResponse is a message of the coordinator.
 type SessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -198,6 +214,7 @@ type SessionResponse struct {
 	//	*SessionResponse_Forget
 	//	*SessionResponse_PointsAck
 	//	*SessionResponse_LogAck
+	//	*SessionResponse_Recall
 	Message       isSessionResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -294,6 +311,15 @@ func (x *SessionResponse) GetLogAck() *LogAck {
 	return nil
 }
 
+func (x *SessionResponse) GetRecall() *Recall {
+	if x != nil {
+		if x, ok := x.Message.(*SessionResponse_Recall); ok {
+			return x.Recall
+		}
+	}
+	return nil
+}
+
 type isSessionResponse_Message interface {
 	isSessionResponse_Message()
 }
@@ -322,6 +348,10 @@ type SessionResponse_LogAck struct {
 	LogAck *LogAck `protobuf:"bytes,6,opt,name=log_ack,json=logAck,proto3,oneof"`
 }
 
+type SessionResponse_Recall struct {
+	Recall *Recall `protobuf:"bytes,7,opt,name=recall,proto3,oneof"`
+}
+
 func (*SessionResponse_Welcome) isSessionResponse_Message() {}
 
 func (*SessionResponse_Start) isSessionResponse_Message() {}
@@ -334,6 +364,8 @@ func (*SessionResponse_PointsAck) isSessionResponse_Message() {}
 
 func (*SessionResponse_LogAck) isSessionResponse_Message() {}
 
+func (*SessionResponse_Recall) isSessionResponse_Message() {}
+
 // Hello is the worker's whole state; the first message of a session.
 type Hello struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -342,8 +374,11 @@ type Hello struct {
 	Slots    int32                  `protobuf:"varint,3,opt,name=slots,proto3" json:"slots,omitempty"`
 	Total    *Resources             `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
 	// attempts are all that the worker holds: running, and ended but not acknowledged.
-	Attempts      []*AttemptRef `protobuf:"bytes,5,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	Version       string        `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"` // of the worker's program, for messages
+	Attempts []*AttemptRef `protobuf:"bytes,5,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	Version  string        `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"` // of the worker's program, for messages
+	// prefetch is how many attempts beyond its slots the worker takes, to start them the
+	// moment a slot falls free.
+	Prefetch      int32 `protobuf:"varint,7,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,6 +453,13 @@ func (x *Hello) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *Hello) GetPrefetch() int32 {
+	if x != nil {
+		return x.Prefetch
+	}
+	return 0
 }
 
 // Welcome accepts the session.
@@ -650,6 +692,98 @@ func (x *Stop) GetRef() *AttemptRef {
 	return nil
 }
 
+// Recall asks for an attempt back that has not been started, because another worker has a
+// free slot. A worker that has not started it drops it and answers Returned; one that has
+// answers nothing.
+type Recall struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recall) Reset() {
+	*x = Recall{}
+	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recall) ProtoMessage() {}
+
+func (x *Recall) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recall.ProtoReflect.Descriptor instead.
+func (*Recall) Descriptor() ([]byte, []int) {
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Recall) GetRef() *AttemptRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+// Returned gives back an attempt that was never started. The worker holds it no more.
+type Returned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Returned) Reset() {
+	*x = Returned{}
+	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Returned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Returned) ProtoMessage() {}
+
+func (x *Returned) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Returned.ProtoReflect.Descriptor instead.
+func (*Returned) Descriptor() ([]byte, []int) {
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Returned) GetRef() *AttemptRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
 // Forget tells the worker to drop an attempt: its end is recorded, or it was superseded.
 // A process that still runs of it is killed.
 type Forget struct {
@@ -661,7 +795,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	mi := &file_swath_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +807,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	mi := &file_swath_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +820,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{7}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Forget) GetRef() *AttemptRef {
@@ -706,7 +840,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	mi := &file_swath_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +852,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	mi := &file_swath_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +865,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{8}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Started) GetRef() *AttemptRef {
@@ -755,7 +889,7 @@ type Points struct {
 
 func (x *Points) Reset() {
 	*x = Points{}
-	mi := &file_swath_v1_worker_proto_msgTypes[9]
+	mi := &file_swath_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +901,7 @@ func (x *Points) String() string {
 func (*Points) ProtoMessage() {}
 
 func (x *Points) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[9]
+	mi := &file_swath_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +914,7 @@ func (x *Points) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Points.ProtoReflect.Descriptor instead.
 func (*Points) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Points) GetRef() *AttemptRef {
@@ -815,7 +949,7 @@ type PointsAck struct {
 
 func (x *PointsAck) Reset() {
 	*x = PointsAck{}
-	mi := &file_swath_v1_worker_proto_msgTypes[10]
+	mi := &file_swath_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +961,7 @@ func (x *PointsAck) String() string {
 func (*PointsAck) ProtoMessage() {}
 
 func (x *PointsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[10]
+	mi := &file_swath_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +974,7 @@ func (x *PointsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointsAck.ProtoReflect.Descriptor instead.
 func (*PointsAck) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PointsAck) GetRef() *AttemptRef {
@@ -870,7 +1004,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_swath_v1_worker_proto_msgTypes[11]
+	mi := &file_swath_v1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +1016,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[11]
+	mi := &file_swath_v1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1029,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogChunk) GetRef() *AttemptRef {
@@ -938,7 +1072,7 @@ type LogAck struct {
 
 func (x *LogAck) Reset() {
 	*x = LogAck{}
-	mi := &file_swath_v1_worker_proto_msgTypes[12]
+	mi := &file_swath_v1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1084,7 @@ func (x *LogAck) String() string {
 func (*LogAck) ProtoMessage() {}
 
 func (x *LogAck) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[12]
+	mi := &file_swath_v1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1097,7 @@ func (x *LogAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogAck.ProtoReflect.Descriptor instead.
 func (*LogAck) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogAck) GetRef() *AttemptRef {
@@ -999,7 +1133,7 @@ type Exited struct {
 
 func (x *Exited) Reset() {
 	*x = Exited{}
-	mi := &file_swath_v1_worker_proto_msgTypes[13]
+	mi := &file_swath_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1145,7 @@ func (x *Exited) String() string {
 func (*Exited) ProtoMessage() {}
 
 func (x *Exited) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[13]
+	mi := &file_swath_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1158,7 @@ func (x *Exited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exited.ProtoReflect.Descriptor instead.
 func (*Exited) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Exited) GetRef() *AttemptRef {
@@ -1050,7 +1184,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_swath_v1_worker_proto_msgTypes[14]
+	mi := &file_swath_v1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1196,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[14]
+	mi := &file_swath_v1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,14 +1209,14 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 var File_swath_v1_worker_proto protoreflect.FileDescriptor
 
 const file_swath_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15swath/v1/worker.proto\x12\bswath.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14swath/v1/types.proto\"\xd1\x02\n" +
+	"\x15swath/v1/worker.proto\x12\bswath.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14swath/v1/types.proto\"\x83\x03\n" +
 	"\x0eSessionRequest\x12'\n" +
 	"\x05hello\x18\x01 \x01(\v2\x0f.swath.v1.HelloH\x00R\x05hello\x123\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x13.swath.v1.HeartbeatH\x00R\theartbeat\x12-\n" +
@@ -1090,8 +1224,9 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x06points\x18\x04 \x01(\v2\x10.swath.v1.PointsH\x00R\x06points\x12&\n" +
 	"\x03log\x18\x05 \x01(\v2\x12.swath.v1.LogChunkH\x00R\x03log\x12*\n" +
 	"\x06exited\x18\x06 \x01(\v2\x10.swath.v1.ExitedH\x00R\x06exited\x12'\n" +
-	"\x05drain\x18\a \x01(\v2\x0f.swath.v1.DrainH\x00R\x05drainB\t\n" +
-	"\amessage\"\xa9\x02\n" +
+	"\x05drain\x18\a \x01(\v2\x0f.swath.v1.DrainH\x00R\x05drain\x120\n" +
+	"\breturned\x18\b \x01(\v2\x12.swath.v1.ReturnedH\x00R\breturnedB\t\n" +
+	"\amessage\"\xd5\x02\n" +
 	"\x0fSessionResponse\x12-\n" +
 	"\awelcome\x18\x01 \x01(\v2\x11.swath.v1.WelcomeH\x00R\awelcome\x12'\n" +
 	"\x05start\x18\x02 \x01(\v2\x0f.swath.v1.StartH\x00R\x05start\x12$\n" +
@@ -1099,15 +1234,17 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x06forget\x18\x04 \x01(\v2\x10.swath.v1.ForgetH\x00R\x06forget\x124\n" +
 	"\n" +
 	"points_ack\x18\x05 \x01(\v2\x13.swath.v1.PointsAckH\x00R\tpointsAck\x12+\n" +
-	"\alog_ack\x18\x06 \x01(\v2\x10.swath.v1.LogAckH\x00R\x06logAckB\t\n" +
-	"\amessage\"\xc5\x01\n" +
+	"\alog_ack\x18\x06 \x01(\v2\x10.swath.v1.LogAckH\x00R\x06logAck\x12*\n" +
+	"\x06recall\x18\a \x01(\v2\x10.swath.v1.RecallH\x00R\x06recallB\t\n" +
+	"\amessage\"\xe1\x01\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05slots\x18\x03 \x01(\x05R\x05slots\x12)\n" +
 	"\x05total\x18\x04 \x01(\v2\x13.swath.v1.ResourcesR\x05total\x120\n" +
 	"\battempts\x18\x05 \x03(\v2\x14.swath.v1.AttemptRefR\battempts\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\tR\aversion\"s\n" +
+	"\aversion\x18\x06 \x01(\tR\aversion\x12\x1a\n" +
+	"\bprefetch\x18\a \x01(\x05R\bprefetch\"s\n" +
 	"\aWelcome\x127\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\theartbeat\x12/\n" +
 	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\v\n" +
@@ -1123,6 +1260,10 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x04file\x18\x06 \x01(\tR\x04file\x12\x19\n" +
 	"\bwork_dir\x18\a \x01(\tR\aworkDir\".\n" +
 	"\x04Stop\x12&\n" +
+	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"0\n" +
+	"\x06Recall\x12&\n" +
+	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"2\n" +
+	"\bReturned\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"0\n" +
 	"\x06Forget\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"1\n" +
@@ -1163,7 +1304,7 @@ func file_swath_v1_worker_proto_rawDescGZIP() []byte {
 	return file_swath_v1_worker_proto_rawDescData
 }
 
-var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_swath_v1_worker_proto_goTypes = []any{
 	(*SessionRequest)(nil),      // 0: swath.v1.SessionRequest
 	(*SessionResponse)(nil),     // 1: swath.v1.SessionResponse
@@ -1172,59 +1313,65 @@ var file_swath_v1_worker_proto_goTypes = []any{
 	(*Heartbeat)(nil),           // 4: swath.v1.Heartbeat
 	(*Start)(nil),               // 5: swath.v1.Start
 	(*Stop)(nil),                // 6: swath.v1.Stop
-	(*Forget)(nil),              // 7: swath.v1.Forget
-	(*Started)(nil),             // 8: swath.v1.Started
-	(*Points)(nil),              // 9: swath.v1.Points
-	(*PointsAck)(nil),           // 10: swath.v1.PointsAck
-	(*LogChunk)(nil),            // 11: swath.v1.LogChunk
-	(*LogAck)(nil),              // 12: swath.v1.LogAck
-	(*Exited)(nil),              // 13: swath.v1.Exited
-	(*Drain)(nil),               // 14: swath.v1.Drain
-	(*Resources)(nil),           // 15: swath.v1.Resources
-	(*AttemptRef)(nil),          // 16: swath.v1.AttemptRef
-	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
-	(*Point)(nil),               // 18: swath.v1.Point
-	(LogStream)(0),              // 19: swath.v1.LogStream
-	(*Outcome)(nil),             // 20: swath.v1.Outcome
+	(*Recall)(nil),              // 7: swath.v1.Recall
+	(*Returned)(nil),            // 8: swath.v1.Returned
+	(*Forget)(nil),              // 9: swath.v1.Forget
+	(*Started)(nil),             // 10: swath.v1.Started
+	(*Points)(nil),              // 11: swath.v1.Points
+	(*PointsAck)(nil),           // 12: swath.v1.PointsAck
+	(*LogChunk)(nil),            // 13: swath.v1.LogChunk
+	(*LogAck)(nil),              // 14: swath.v1.LogAck
+	(*Exited)(nil),              // 15: swath.v1.Exited
+	(*Drain)(nil),               // 16: swath.v1.Drain
+	(*Resources)(nil),           // 17: swath.v1.Resources
+	(*AttemptRef)(nil),          // 18: swath.v1.AttemptRef
+	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(*Point)(nil),               // 20: swath.v1.Point
+	(LogStream)(0),              // 21: swath.v1.LogStream
+	(*Outcome)(nil),             // 22: swath.v1.Outcome
 }
 var file_swath_v1_worker_proto_depIdxs = []int32{
 	2,  // 0: swath.v1.SessionRequest.hello:type_name -> swath.v1.Hello
 	4,  // 1: swath.v1.SessionRequest.heartbeat:type_name -> swath.v1.Heartbeat
-	8,  // 2: swath.v1.SessionRequest.started:type_name -> swath.v1.Started
-	9,  // 3: swath.v1.SessionRequest.points:type_name -> swath.v1.Points
-	11, // 4: swath.v1.SessionRequest.log:type_name -> swath.v1.LogChunk
-	13, // 5: swath.v1.SessionRequest.exited:type_name -> swath.v1.Exited
-	14, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
-	3,  // 7: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
-	5,  // 8: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
-	6,  // 9: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
-	7,  // 10: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
-	10, // 11: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
-	12, // 12: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
-	15, // 13: swath.v1.Hello.total:type_name -> swath.v1.Resources
-	16, // 14: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
-	17, // 15: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
-	17, // 16: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
-	16, // 17: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
-	16, // 18: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
-	16, // 19: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
-	16, // 20: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
-	16, // 21: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
-	18, // 22: swath.v1.Points.points:type_name -> swath.v1.Point
-	16, // 23: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
-	16, // 24: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
-	19, // 25: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
-	16, // 26: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
-	19, // 27: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
-	16, // 28: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
-	20, // 29: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
-	0,  // 30: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
-	1,  // 31: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
-	31, // [31:32] is the sub-list for method output_type
-	30, // [30:31] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	10, // 2: swath.v1.SessionRequest.started:type_name -> swath.v1.Started
+	11, // 3: swath.v1.SessionRequest.points:type_name -> swath.v1.Points
+	13, // 4: swath.v1.SessionRequest.log:type_name -> swath.v1.LogChunk
+	15, // 5: swath.v1.SessionRequest.exited:type_name -> swath.v1.Exited
+	16, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
+	8,  // 7: swath.v1.SessionRequest.returned:type_name -> swath.v1.Returned
+	3,  // 8: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
+	5,  // 9: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
+	6,  // 10: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
+	9,  // 11: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
+	12, // 12: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
+	14, // 13: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
+	7,  // 14: swath.v1.SessionResponse.recall:type_name -> swath.v1.Recall
+	17, // 15: swath.v1.Hello.total:type_name -> swath.v1.Resources
+	18, // 16: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
+	19, // 17: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
+	19, // 18: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
+	18, // 19: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
+	18, // 20: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
+	18, // 21: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
+	18, // 22: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
+	18, // 23: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
+	18, // 24: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
+	18, // 25: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
+	20, // 26: swath.v1.Points.points:type_name -> swath.v1.Point
+	18, // 27: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
+	18, // 28: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
+	21, // 29: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
+	18, // 30: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
+	21, // 31: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
+	18, // 32: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
+	22, // 33: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
+	0,  // 34: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
+	1,  // 35: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
+	35, // [35:36] is the sub-list for method output_type
+	34, // [34:35] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_worker_proto_init() }
@@ -1241,6 +1388,7 @@ func file_swath_v1_worker_proto_init() {
 		(*SessionRequest_Log)(nil),
 		(*SessionRequest_Exited)(nil),
 		(*SessionRequest_Drain)(nil),
+		(*SessionRequest_Returned)(nil),
 	}
 	file_swath_v1_worker_proto_msgTypes[1].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -1249,6 +1397,7 @@ func file_swath_v1_worker_proto_init() {
 		(*SessionResponse_Forget)(nil),
 		(*SessionResponse_PointsAck)(nil),
 		(*SessionResponse_LogAck)(nil),
+		(*SessionResponse_Recall)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1256,7 +1405,7 @@ func file_swath_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_worker_proto_rawDesc), len(file_swath_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,16 +25,16 @@ type product struct {
 // Error: |C - exact| ≤ (k+2)·2⁻²⁴·(|alpha|·|op(A)|·|op(B)| + |beta·C|) element by element, the bound of any float32
 // summation; typically smaller by a factor of √k.
 func Gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	gemm(Threads(), &product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc})
+	gemm(Threads(), product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc})
 }
 
 // GemmSerial is [Gemm] on the calling goroutine alone, bit for bit the same: for callers that already run in
 // parallel over many products, such as the heads of an attention layer.
 func GemmSerial(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	gemm(1, &product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc})
+	gemm(1, product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc})
 }
 
-func gemm(threads int, p *product) {
+func gemm(threads int, p product) {
 	p.check()
 	if p.m == 0 || p.n == 0 {
 		return

@@ -14,7 +14,7 @@ const (
 )
 
 // gemmPortable multiplies with gonum's SGEMM, tile by tile.
-func gemmPortable(p *product, threads int) {
+func gemmPortable(p product, threads int) {
 	tilesN := (p.n-1)/portableCols + 1
 	tiles := ((p.m-1)/portableRows + 1) * tilesN
 	if p.m*p.n*p.k < 1<<15 {

@@ -85,7 +85,7 @@ func (p *product) run() []float32 {
 	return c
 }
 
-// check compares c with the product in float64, by the bound that Gemm's comment states.
+// verify compares c with the product in float64, by the bound that Gemm's comment states.
 func (p *product) verify(t *testing.T, c []float32) {
 	t.Helper()
 	at := func(x []float32, ld, i, j int, trans bool) float64 {
@@ -127,6 +127,9 @@ func TestGemm(t *testing.T) {
 		{1, 1, 1}, {2, 3, 4}, {1, 40, 7}, {40, 1, 7}, {5, 16, 1}, {6, 16, 9}, {14, 32, 16}, {13, 31, 15}, {15, 33, 17},
 		{28, 64, 32}, {29, 48, 50}, {65, 65, 20}, {65, 20, 65}, {70, 17, 33}, {7, 100, 300}, {130, 49, 257},
 		{3, 5, 2500}, {100, 240, 64}, {30, 300, 700}, {257, 129, 65}, {200, 100, 10},
+		{10, 2100, 40}, {50, 2100, 30}, // more columns than are packed at once
+		{20, 20, 4500}, {60, 70, 2100}, // more terms than are packed at once, without and with a split
+		{40, 30, 512}, {20, 512, 33}, // rows a multiple of 2 KiB apart
 	}
 	eachSet(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
@@ -231,6 +234,7 @@ func TestGemmDoesNotDependOnThreads(t *testing.T) {
 		{m: 60, n: 900, k: 120, alpha: 1.5, beta: 1, transB: true},
 		{m: 60, n: 70, k: 5000, alpha: 1, transA: true},
 		{m: 61, n: 75, k: 5003, alpha: 0.5, beta: 2, transA: true, padC: 3},
+		{m: 75, n: 61, k: 5003, alpha: -1, beta: 1, transA: true},
 		{m: 300, n: 300, k: 300, alpha: 1, transB: true},
 	}
 	eachSet(t, func(t *testing.T) {

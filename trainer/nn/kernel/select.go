@@ -16,7 +16,7 @@ type set struct {
 	name string
 
 	// gemm computes C = alpha·op(A)·op(B) + beta·C for m, n, k ≥ 1 and alpha ≠ 0 on at most threads goroutines.
-	gemm func(g *product, threads int)
+	gemm func(p product, threads int)
 
 	exp, tanh, gelu func(dst, x []float32)
 	geluGrad        func(dx, x, dy []float32)

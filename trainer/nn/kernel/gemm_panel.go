@@ -1,0 +1,195 @@
+//go:build amd64
+
+package kernel
+
+// panel is a product whose op(B) fits the packing buffer, and how its work is cut: first all of op(B) is packed, in
+// packs, then C is computed, in tasks. Packs, and then tasks, may run at the same time and in any order.
+type panel struct {
+	*tile
+	product
+
+	depth int // of a block of terms
+
+	// packed holds op(B), one block of terms after the other, in each the slivers from first on. Where B is read in
+	// place (directB), that is only the last, if it is not full: edge is its first column.
+	packed  []float32
+	first   int
+	edge    int
+	directB bool
+	directA bool // full slivers of A are read in place too
+
+	packs int
+
+	tasks, colTasks      int
+	blockRows, blockCols int // of C, of a task
+}
+
+// gemmPanel computes p, a product of at most panelDepth terms and panelCols columns.
+func (t *tile) gemmPanel(p product, threads int) {
+	b := panel{tile: t, product: p, depth: balance(p.k, maxDepth)}
+
+	// Packing pays by being read often: B once for each sliver of A, and A once for each sliver of B. Rows that
+	// lie a multiple of 2 KiB apart fall on few sets of the first-level cache and are packed in any case.
+	b.directB = !p.transB && p.m <= 4*t.mr && p.ldb%512 != 0
+	b.directA = p.n <= 2*t.nr && p.lda%512 != 0
+
+	slivers := ceilDiv(p.n, t.nr)
+	b.edge = p.n / t.nr * t.nr
+	if b.directB {
+		b.first = b.edge / t.nr
+	}
+	if slivers > b.first {
+		buf := getScratch(p.k * (slivers - b.first) * t.nr)
+		defer buf.put()
+		b.packed = buf.x
+		b.packs = ceilDiv(p.k, packDepth)
+		if p.transB {
+			b.packs = slivers - b.first
+		}
+	}
+
+	// Rows are shared among tasks in blocks, and columns too where there are few rows; then A is packed once for
+	// each block of columns.
+	b.blockRows = balance(ceilDiv(p.m, t.mr), max(4, blockSize/(p.k*t.mr))) * t.mr
+	rowTasks := ceilDiv(p.m, b.blockRows)
+	b.blockCols = p.n
+	if n := min(wantTasks/rowTasks, slivers/4); n > 1 && threads > 1 {
+		b.blockCols = ceilDiv(slivers, n) * t.nr
+	}
+	b.colTasks = ceilDiv(p.n, b.blockCols)
+	b.tasks = rowTasks * b.colTasks
+
+	if threads > 1 {
+		b.parallel(threads)
+		return
+	}
+	for i := range b.packs {
+		b.pack(i)
+	}
+	for i := range b.tasks {
+		b.task(i)
+	}
+}
+
+// parallel does the work of b. It takes a copy, as what goroutines share is allocated on the heap, which small
+// products, on one goroutine, do without.
+func (b panel) parallel(threads int) {
+	parallel(threads, b.packs, 1, func(i, _ int) { b.pack(i) })
+	parallel(threads, b.tasks, 1, func(i, _ int) { b.task(i) })
+}
+
+// pack does one of packs.
+func (b *panel) pack(i int) {
+	if b.transB {
+		b.packSliverB(b.first + i)
+	} else {
+		b.packRowsB(i*packDepth, min((i+1)*packDepth, b.k))
+	}
+}
+
+// task does one of tasks.
+func (b *panel) task(i int) {
+	row, col := i/b.colTasks*b.blockRows, i%b.colTasks*b.blockCols
+	b.block(row, min(row+b.blockRows, b.m), col, min(col+b.blockCols, b.n))
+}
+
+// packRowsB packs the terms l to end of op(B) = B, all slivers.
+func (b *panel) packRowsB(l, end int) {
+	slivers := ceilDiv(b.n, b.nr) - b.first
+	cols := b.n - b.first*b.nr
+	for l < end { // up to the end of the chunk or of the block of terms
+		block := l / b.depth * b.depth
+		high := min(b.depth, b.k-block)
+		k := min(end, block+high) - l
+		b.tile.packB(&b.packed[(block*slivers+l-block)*b.nr], high*b.nr, &b.product.b[l*b.ldb+b.first*b.nr], b.ldb, k, cols/b.nr, cols%b.nr)
+		l += k
+	}
+}
+
+// packSliverB packs sliver j of op(B) = Bᵀ, all terms.
+func (b *panel) packSliverB(j int) {
+	slivers := ceilDiv(b.n, b.nr) - b.first
+	cols := min(b.nr, b.n-j*b.nr)
+	for l := 0; l < b.k; l += b.depth {
+		k := min(b.depth, b.k-l)
+		for v := 0; v < cols; v += b.lanes {
+			b.packCols(&b.packed[(l*slivers+(j-b.first)*k)*b.nr+v], b.nr, &b.product.b[(j*b.nr+v)*b.ldb+l], b.ldb, k, min(b.lanes, cols-v))
+		}
+	}
+}
+
+// sliverB returns where the micro-kernel finds the columns of B from j for the k terms from l, and their stride.
+func (b *panel) sliverB(j, l, k int) (*float32, int) {
+	switch {
+	case !b.directB:
+		return &b.packed[l*ceilDiv(b.n, b.nr)*b.nr+j*k], b.nr
+	case j == b.edge:
+		return &b.packed[l*b.nr], b.nr
+	default:
+		return &b.product.b[l*b.ldb+j], b.ldb
+	}
+}
+
+// block computes rows i0 to i1 and columns j0 to j1 of C.
+func (b *panel) block(i0, i1, j0, j1 int) {
+	mr := b.mr
+	sliver := mr*b.depth + b.lanes // packing may run over the end by a vector
+	slivers := ceilDiv(i1-i0, mr)
+	buf := getScratch(ceilDiv(b.k, b.depth) * slivers * sliver)
+	defer buf.put()
+	b.packRowsA(buf.x, sliver, i0, i1)
+	beta := b.beta
+	for l := 0; l < b.k; l += b.depth {
+		k := min(b.depth, b.k-l)
+		packed := buf.x[l/b.depth*slivers*sliver:]
+		for jb := j0; jb < j1; jb += stripSlivers * b.nr {
+			for i := i0; i < i1; i += mr {
+				ap, rs, ks := &packed[(i-i0)/mr*sliver], 1, mr
+				if b.directA && i1-i >= mr {
+					ap, rs, ks = b.elementA(i, l)
+				}
+				for j := jb; j < min(jb+stripSlivers*b.nr, j1); j += b.nr {
+					cols := min(b.nr, j1-j)
+					kernel := b.kernels[(cols-1)/b.lanes]
+					bp, bs := b.sliverB(j, l, k)
+					kernel(k, ap, rs, ks, bp, bs, &b.c[i*b.ldc+j], b.ldc, min(mr, i1-i), cols, b.alpha, beta)
+				}
+			}
+		}
+		beta = 1
+	}
+}
+
+// elementA returns the address of op(A)[i,l] and the distances to the next row and to the next term.
+func (b *panel) elementA(i, l int) (*float32, int, int) {
+	if b.transA {
+		return &b.a[l*b.lda+i], 1, b.lda
+	}
+	return &b.a[i*b.lda+l], b.lda, 1
+}
+
+// packRowsA packs the rows i0 to i1 of op(A), block of terms by block, into slivers that start so many elements apart.
+func (b *panel) packRowsA(dst []float32, sliver, i0, i1 int) {
+	slivers := ceilDiv(i1-i0, b.mr)
+	from := i0 // rows before are read in place
+	if b.directA {
+		from = i1 - (i1-i0)%b.mr
+	}
+	if from == i1 {
+		return
+	}
+	block := func(l int) (to []float32, k int) { return dst[l/b.depth*slivers*sliver:], min(b.depth, b.k-l) }
+	if b.transA {
+		for l := 0; l < b.k; l += b.depth {
+			to, k := block(l)
+			b.tile.packA(&to[(from-i0)/b.mr*sliver], sliver, &b.a[l*b.lda+from], b.lda, k, (i1-from)/b.mr, (i1-from)%b.mr)
+		}
+		return
+	}
+	for i := from; i < i1; i += b.mr { // all of a row before the next, as it lies in memory
+		for l := 0; l < b.k; l += b.depth {
+			to, k := block(l)
+			b.packCols(&to[(i-i0)/b.mr*sliver], b.mr, &b.a[i*b.lda+l], b.lda, k, min(b.mr, i1-i))
+		}
+	}
+}
