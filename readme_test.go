@@ -92,9 +92,17 @@ func cleanEnv(add ...string) []string {
 	return append(env, add...)
 }
 
-func TestReadmeCommands(t *testing.T) {
-	_, blocks := readmeBlocks(t)
+func TestReadme(t *testing.T) {
+	readme, blocks := readmeBlocks(t)
 	binary := swathBinary(t)
+	t.Run("commands", func(t *testing.T) { testReadmeCommands(t, binary, blocks) })
+	t.Run("flags", func(t *testing.T) { testReadmeFlags(t, binary, blocks) })
+	t.Run("verbs", func(t *testing.T) { testReadmeVerbs(t, binary, readme) })
+	t.Run("sweep files", func(t *testing.T) { testReadmeSweepFiles(t, binary, readme, blocks) })
+}
+
+// testReadmeCommands runs the quick commands.
+func testReadmeCommands(t *testing.T, binary string, blocks []block) {
 	shell, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("there is no sh to run the commands with")
@@ -135,10 +143,8 @@ func anyOnPath(names ...string) bool {
 
 var flagOfLine = regexp.MustCompile(`(^|\s)(--[a-z][a-z0-9-]*)`)
 
-// TestReadmeFlags looks every verb and flag of every command up in the program's own help.
-func TestReadmeFlags(t *testing.T) {
-	_, blocks := readmeBlocks(t)
-	binary := swathBinary(t)
+// testReadmeFlags looks every verb and flag of every command up in the program's own help.
+func testReadmeFlags(t *testing.T, binary string, blocks []block) {
 	helps := map[string]string{}
 	help := func(verb []string) string {
 		key := strings.Join(verb, " ")
@@ -183,10 +189,9 @@ func TestReadmeFlags(t *testing.T) {
 	}
 }
 
-// TestReadmeVerbs wants every verb that the program has to be in README.md.
-func TestReadmeVerbs(t *testing.T) {
-	readme, _ := readmeBlocks(t)
-	out, stderr, err := swath(t, swathBinary(t), t.TempDir(), "", "--help")
+// testReadmeVerbs wants every verb that the program has to be in README.md.
+func testReadmeVerbs(t *testing.T, binary, readme string) {
+	out, stderr, err := swath(t, binary, t.TempDir(), "", "--help")
 	if err != nil {
 		t.Fatalf("swath --help: %v\n%s", err, stderr)
 	}
@@ -202,11 +207,9 @@ func TestReadmeVerbs(t *testing.T) {
 	}
 }
 
-// TestReadmeSweepFiles plans the sweep file that README.md shows, and one for each key in
+// testReadmeSweepFiles plans the sweep file that README.md shows, and one for each key in
 // its table, and wants every key that there is to be in it.
-func TestReadmeSweepFiles(t *testing.T) {
-	readme, blocks := readmeBlocks(t)
-	binary := swathBinary(t)
+func testReadmeSweepFiles(t *testing.T, binary, readme string, blocks []block) {
 	plan := func(what, file string) {
 		_, stderr, err := swath(t, binary, t.TempDir(), file, "plan", "-", "--limit", "1")
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ const (
 	exitUsage       = 2   // bad usage, a bad file, a home that cannot be written
 	exitUnavailable = 3   // the coordinator cannot be reached
 	exitInterrupted = 130 // as a shell says of SIGINT
+	exitPipe        = 141 // as a shell says of SIGPIPE: the reader of the output went away
 )
 
 // errTrialsFailed says that the sweep ended with trials that failed. It was told already,
@@ -58,7 +60,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintf(stderr, "swath: %s\n", oneLine(err))
+	if brokenPipe(err) {
+		return exitPipe // nobody reads any more what it would be told
+	}
+	fmt.Fprintln(stderr, complaint(err))
 	if errors.Is(err, sweeps.ErrUnavailable) {
 		return exitUnavailable
 	}
@@ -75,10 +80,23 @@ var classPrefixes = []error{
 	sweeps.ErrNotFound, sweeps.ErrConflict, sweeps.ErrInvalid, sweeps.ErrUnavailable, sweeps.ErrStorage,
 }
 
-// oneLine is an error as a user reads it: without the name of its class in front. All
-// mistakes of a file keep a line each.
+// complaint is an error as a user reads it: the mistakes of a sweep file with a line each,
+// file:line:column first, so that editors find the place; anything else on one line.
+func complaint(err error) string {
+	var all sweeps.FileErrors
+	var one *sweeps.FileError
+	switch {
+	case errors.As(err, &all):
+		return all.Error()
+	case errors.As(err, &one):
+		return one.Error()
+	}
+	return "swath: " + oneLine(err)
+}
+
+// oneLine is an error without the name of its class in front.
 func oneLine(err error) string {
-	s := err.Error()
+	s := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 	for again := true; again; {
 		again = false
 		for _, class := range classPrefixes {
@@ -104,37 +122,72 @@ Exit codes: 0 all well, 1 trials failed, 2 bad usage or file, 3 cannot reach the
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if needsNoConfig(cmd) {
+				return nil
+			}
 			cfg, err := readConfig(cmd.Flags())
 			a.cfg = cfg
 			return err
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("unknown verb %q%s: `swath help` lists the verbs", args[0], didYouMean(cmd, args[0]))
+				return unknownVerb(cmd, args[0])
 			}
 			return cmd.Help()
 		},
 		Args: cobra.ArbitraryArgs,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+		return fmt.Errorf("%s: see `%s --help`", flagProblem.ReplaceAllString(err.Error(), ""), cmd.CommandPath())
 	})
+	root.SetHelpCommand(helpCommand())
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.runCommand(), a.planCommand(), a.coordinatorCommand(), a.workerCommand(), a.submitCommand(),
 		a.lsCommand(), a.statusCommand(), a.watchCommand(), a.explainCommand(), a.pauseCommand(), a.resumeCommand(), a.cancelCommand(),
 		a.rerunCommand(), a.logsCommand(), a.workersCommand(), a.drainCommand(),
-		a.resultsCommand(), a.seriesCommand(), a.dataCommand(), a.versionCommand(), a.trainerCommand(),
+		a.resultsCommand(), a.seriesCommand(), a.dataCommand(), a.versionCommand(), a.trainerCommand(), a.benchCommand(),
 	)
 	return root
 }
 
-func didYouMean(root *cobra.Command, verb string) string {
-	root.SuggestionsMinimumDistance = 2
-	if s := root.SuggestionsFor(verb); len(s) > 0 {
-		return fmt.Sprintf(" (did you mean %s?)", s[0])
+// flagProblem is what the flag library says beside the flag and its value.
+var flagProblem = regexp.MustCompile(`: strconv\.[A-Za-z]+: parsing ".*": (invalid syntax|value out of range)$`)
+
+// needsNoConfig are the commands that work whatever the settings file holds.
+func needsNoConfig(cmd *cobra.Command) bool {
+	for ; cmd.HasParent(); cmd = cmd.Parent() {
+		switch cmd.Name() {
+		case "help", "completion", "version":
+			return true
+		}
 	}
-	return ""
+	return false
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [VERB]",
+		Short:   "Help about a verb",
+		Example: `  swath help run`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			verb, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownVerb(cmd.Root(), strings.Join(args, " "))
+			}
+			verb.InitDefaultHelpFlag()
+			return verb.Help()
+		},
+	}
+}
+
+func unknownVerb(root *cobra.Command, verb string) error {
+	root.SuggestionsMinimumDistance = 2
+	hint := ""
+	if s := root.SuggestionsFor(verb); len(s) > 0 {
+		hint = fmt.Sprintf(" (did you mean %s?)", s[0])
+	}
+	return fmt.Errorf("unknown verb %q%s: `swath help` lists the verbs", verb, hint)
 }
 
 // exactArgs demands n arguments and says what they are.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func readConfig(flags *pflag.FlagSet) (Config, error) {
 			}
 		}
 		if !slices.Contains(notFromEnvironment, key) {
-			if err := v.BindEnv(key, "SWATH_"+strings.ToUpper(key)); err != nil {
+			if err := v.BindEnv(key, envName(key)); err != nil {
 				return Config{}, fmt.Errorf("read the environment: %w", err)
 			}
 		}
@@ -84,13 +85,81 @@ func readConfig(flags *pflag.FlagSet) (Config, error) {
 	if err := readSettingsFile(v, flags); err != nil {
 		return Config{}, err
 	}
+	r := &settingsReader{v: v, flags: flags}
 	cfg := Config{
-		Home: v.GetString("home"), Data: v.GetString("data"), Coordinator: v.GetString("coordinator"),
-		Listen: v.GetString("listen"), Slots: v.GetInt("slots"), Name: v.GetString("name"), WorkDir: v.GetString("workdir"),
-		Lease: v.GetDuration("lease"), Grace: v.GetDuration("grace"), Verbose: v.GetBool("verbose"),
+		Home: r.text("home"), Data: r.text("data"), Coordinator: r.text("coordinator"),
+		Listen: r.text("listen"), Slots: r.whole("slots"), Name: r.text("name"), WorkDir: r.text("workdir"),
+		Lease: r.duration("lease"), Grace: r.duration("grace"), Verbose: r.yes("verbose"),
+	}
+	if r.err != nil {
+		return Config{}, r.err
 	}
 	return cfg.complete(flags)
 }
+
+// settingsReader reads values, whoever said them, strictly. The first mistake is in err.
+type settingsReader struct {
+	v     *viper.Viper
+	flags *pflag.FlagSet
+	err   error
+}
+
+// text returns the value of a key as it was written; empty if nobody said any.
+func (r *settingsReader) text(key string) string {
+	switch x := r.v.Get(key).(type) {
+	case nil:
+		return ""
+	case map[string]any, []any:
+		r.bad(key, "a single value")
+		return ""
+	default:
+		return fmt.Sprint(x)
+	}
+}
+
+func (r *settingsReader) whole(key string) int {
+	return convert(r, key, "a whole number", strconv.Atoi)
+}
+
+func (r *settingsReader) duration(key string) time.Duration {
+	return convert(r, key, "a length of time such as 30s or 5m", time.ParseDuration)
+}
+
+func (r *settingsReader) yes(key string) bool {
+	return convert(r, key, "true or false", strconv.ParseBool)
+}
+
+func convert[T any](r *settingsReader, key, want string, parse func(string) (T, error)) T {
+	var none T
+	text := r.text(key)
+	if text == "" {
+		return none
+	}
+	x, err := parse(text)
+	if err != nil {
+		r.bad(key, want)
+		return none
+	}
+	return x
+}
+
+// bad complains of a value to whoever said it.
+func (r *settingsReader) bad(key, want string) {
+	if r.err != nil {
+		return
+	}
+	env := envName(key)
+	switch f := r.flags.Lookup(key); {
+	case f != nil && f.Changed:
+		r.err = fmt.Errorf("--%s %s: want %s", key, f.Value, want)
+	case os.Getenv(env) != "" && !slices.Contains(notFromEnvironment, key):
+		r.err = fmt.Errorf("environment variable %s=%s: want %s", env, os.Getenv(env), want)
+	default:
+		r.err = fmt.Errorf("settings file %s: %s: want %s, not %v", r.v.ConfigFileUsed(), key, want, r.v.Get(key))
+	}
+}
+
+func envName(key string) string { return "SWATH_" + strings.ToUpper(key) }
 
 func readSettingsFile(v *viper.Viper, flags *pflag.FlagSet) error {
 	file, err := flags.GetString("config")
@@ -109,7 +178,11 @@ func readSettingsFile(v *viper.Viper, flags *pflag.FlagSet) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("settings file %s: no such file", file)
 	case err != nil:
-		return fmt.Errorf("settings file %s: %s", file, strings.ReplaceAll(err.Error(), "\n", " "))
+		var parse viper.ConfigParseError
+		if errors.As(err, &parse) {
+			err = parse.Unwrap()
+		}
+		return fmt.Errorf("settings file %s: want YAML with a line `key: value` for each setting: %s", file, strings.Join(strings.Fields(cause(err).Error()), " "))
 	}
 	for _, key := range v.AllKeys() {
 		if v.InConfig(key) && !slices.Contains(settings, key) {
@@ -129,12 +202,12 @@ func (c Config) complete(flags *pflag.FlagSet) (Config, error) {
 		c.Home = filepath.Join(user, ".swath")
 	}
 	var err error
-	if c.Home, err = filepath.Abs(c.Home); err != nil {
+	if c.Home, err = absolute(c.Home); err != nil {
 		return c, fmt.Errorf("home %s: %w", c.Home, err)
 	}
 	if c.Data == "" {
 		c.Data = filepath.Join(c.Home, "data")
-	} else if c.Data, err = filepath.Abs(c.Data); err != nil {
+	} else if c.Data, err = absolute(c.Data); err != nil {
 		return c, fmt.Errorf("data folder %s: %w", c.Data, err)
 	}
 	if flags.Lookup("slots") != nil && c.Slots < 1 {
@@ -143,13 +216,29 @@ func (c Config) complete(flags *pflag.FlagSet) (Config, error) {
 	if flags.Lookup("lease") != nil && c.Lease < time.Second {
 		return c, fmt.Errorf("--lease %s: want at least 1s", c.Lease)
 	}
+	if c.Grace < 0 {
+		return c, fmt.Errorf("--grace %s: want 0 or more", c.Grace)
+	}
 	if c.WorkDir == "" {
 		c.WorkDir, err = os.Getwd()
 	} else {
-		c.WorkDir, err = filepath.Abs(c.WorkDir)
+		c.WorkDir, err = absolute(c.WorkDir)
 	}
 	if err != nil {
 		return c, fmt.Errorf("working directory: %w", err)
 	}
 	return c, nil
+}
+
+// absolute makes a path absolute. A shell would have replaced ~; files and environments
+// have it.
+func absolute(path string) (string, error) {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok || path == "~" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return path, err
+		}
+		path = filepath.Join(user, strings.TrimPrefix(rest, "~"))
+	}
+	return filepath.Abs(path)
 }

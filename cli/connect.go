@@ -50,16 +50,10 @@ func (a *app) connect(ctx context.Context, what use) (*client, error) {
 	if a.cfg.Coordinator != "" {
 		return dial(a.cfg.Coordinator)
 	}
-	if addr := readAddress(a.cfg.Home); addr != "" {
-		if c, err := dial(addr); err == nil {
-			if reaches(ctx, c) {
-				return c, nil
-			}
-			c.close()
+	if boltstore.Exists(a.cfg.Home) {
+		if c, err := a.onHome(ctx, what); c != nil || err != nil {
+			return c, err
 		}
-	}
-	if what == toRead && boltstore.Exists(a.cfg.Home) {
-		return a.offline()
 	}
 	c, err := dial(defaultListen)
 	if err != nil {
@@ -71,6 +65,58 @@ func (a *app) connect(ctx context.Context, what use) (*client, error) {
 			sweeps.ErrUnavailable, a.cfg.Home, defaultListen)
 	}
 	return c, nil
+}
+
+// atOnce is a lock timeout that does not wait.
+const atOnce = time.Millisecond
+
+// onHome returns a client of the coordinator that runs on the home or, to read where none
+// does, of the home's files; nil if neither will do. Whether one runs, the lock on the
+// files tells: the address file alone may be left over from one that was killed, and the
+// port be another's by now.
+func (a *app) onHome(ctx context.Context, what use) (*client, error) {
+	for patience := time.After(3 * time.Second); ; {
+		c, err := a.offline()
+		switch {
+		case err == nil && what == toRead:
+			return c, nil
+		case err == nil:
+			c.close()
+			return nil, nil
+		case !errors.Is(err, sweeps.ErrConflict):
+			return nil, err
+		}
+		if addr := readAddress(a.cfg.Home); addr != "" {
+			if c, err := dial(addr); err == nil {
+				if reaches(ctx, c) {
+					return c, nil
+				}
+				c.close()
+			}
+		}
+		// It may be just starting, or ending.
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-patience:
+			return nil, fmt.Errorf("%w: a swath uses the home %s, but no coordinator answers there: try again, or say where it is with --coordinator HOST:PORT",
+				sweeps.ErrUnavailable, a.cfg.Home)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// homeInUse reports whether another process holds the home's files: a coordinator, most
+// likely.
+func homeInUse(home string) bool {
+	if !boltstore.Exists(home) {
+		return false
+	}
+	stores, err := boltstore.Open(home, boltstore.Options{ReadOnly: true, LockTimeout: atOnce})
+	if err == nil {
+		_ = stores.Close() // it was only read
+	}
+	return errors.Is(err, sweeps.ErrConflict)
 }
 
 func dial(addr string) (*client, error) {
@@ -93,7 +139,7 @@ func reaches(ctx context.Context, c *client) bool {
 
 // offline serves the home's files to this process alone, through the same wire.
 func (a *app) offline() (*client, error) {
-	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{ReadOnly: true})
+	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{ReadOnly: true, LockTimeout: atOnce})
 	if err != nil {
 		return nil, err
 	}
@@ -156,21 +202,38 @@ func (a *app) logger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// readFile reads a sweep file.
+// maxFile bounds a sweep file. It is kept with the sweep's record, and sent with trials.
+const maxFile = 4 << 20
+
+// readFile reads a sweep file; "-" is standard input.
 func (a *app) readFile(file string) ([]byte, error) {
-	if file == "-" {
-		b, err := io.ReadAll(a.stdin)
-		if err != nil {
-			return nil, fmt.Errorf("read the sweep file from standard input: %w", err)
+	in := a.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%s: no such file", file)
+		case err != nil:
+			return nil, fmt.Errorf("%s: cannot read the sweep file: %w", file, cause(err))
 		}
-		return b, nil
+		defer func() { _ = f.Close() }() // opened for reading
+		in = f
 	}
-	b, err := os.ReadFile(file)
+	b, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s: no such file", file)
 	case err != nil:
-		return nil, fmt.Errorf("%s: cannot read the sweep file: %w", file, errors.Unwrap(err))
+		return nil, fmt.Errorf("%s: cannot read the sweep file: %w", file, cause(err))
+	case len(b) > maxFile:
+		return nil, fmt.Errorf("%s: more than %d MiB, too large for a sweep file: is it the right file? A range of whole numbers needs no list: min and max give it", file, maxFile>>20)
 	}
 	return b, nil
+}
+
+// cause is the system's error without the path, which the message has already.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }

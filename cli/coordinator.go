@@ -37,6 +37,7 @@ coordinator: trainers go on without it, and nothing is lost.`,
 }
 
 func (a *app) coordinate(ctx context.Context) error {
+	defer surviveBrokenPipe()()
 	s, err := a.serve(a.cfg.Listen, a.logger(a.stderr, slog.LevelInfo), nil)
 	if err != nil {
 		return err

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"swath/sweeps"
-	"swath/trainer/builtin"
-	"swath/trainer/data"
 )
 
 // sweepFile is a sweep file that was read, and that can be run.
@@ -34,7 +32,7 @@ func (a *app) load(file string) (*sweepFile, error) {
 		return nil, err
 	}
 	for _, w := range spec.Warnings {
-		a.note("swath: warning: %s", w.Error())
+		a.note("%s:%d:%d: warning: %s", w.File, w.Line, w.Column, w.Message)
 	}
 	plan, err := spec.Plan()
 	if err != nil {
@@ -89,49 +87,27 @@ func isFile(path string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// maxChecked bounds the trials whose parameters are checked before the sweep is taken.
-const maxChecked = 10_000
-
 // check looks, before anything is recorded, for what would make every trial fail: a
 // trainer or a program that is not there, parameters that the trainer refuses.
 func (f *sweepFile) check() error {
 	if f.spec.Trainer == "" {
 		return f.checkProgram()
 	}
-	t, ok := builtin.Lookup(f.spec.Trainer)
-	if !ok {
-		return fmt.Errorf("%s: trainer %q: there is no such trainer; built in are %s", f.file, f.spec.Trainer, strings.Join(builtin.Names(), ", "))
-	}
-	for i := int64(0); i < min(f.plan.Size(), maxChecked); i++ {
-		p, err := f.plan.At(i)
-		if errors.Is(err, sweeps.ErrExcluded) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: trial %d: %w", f.file, i, err)
-		}
-		if err := t.Validate(p.Params); err != nil {
-			return fmt.Errorf("%s: trial %d: %s", f.file, i, strings.ReplaceAll(err.Error(), "\n", "; "))
-		}
-	}
-	return nil
+	return f.checkTrainer()
 }
 
 // checkProgram looks for the program on this machine.
 func (f *sweepFile) checkProgram() error {
 	if p := f.spec.Program; p != "" && !isFile(filepath.Join(f.workDir, p)) && !(filepath.IsAbs(p) && isFile(p)) {
-		return fmt.Errorf("%s: program %s: no such file in %s or beside the sweep file: run swath where the program is, or pass --no-check if only the workers have it", f.file, p, f.workDir)
+		return f.spec.ErrorAt("program", "program %s: no such file in %s or beside the sweep file: run swath where the program is, or pass --no-check if only the workers have it", p, f.workDir)
 	}
 	planned, err := f.first()
 	if err != nil {
 		return err
 	}
-	argv, err := f.spec.Argv(planned.Params, sweeps.ArgvEnv{LookupEnv: os.LookupEnv, ParamsFile: "params.json"})
+	argv, err := f.argv(planned)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.file, err)
-	}
-	if len(argv) == 0 {
-		return fmt.Errorf("%s: the command is empty", f.file)
+		return err
 	}
 	name := argv[0]
 	if strings.ContainsRune(name, filepath.Separator) {
@@ -140,14 +116,24 @@ func (f *sweepFile) checkProgram() error {
 			path = filepath.Join(f.workDir, path)
 		}
 		if !isFile(path) {
-			return fmt.Errorf("%s: program %s: no such file: correct the command, or pass --no-check if only the workers have it", f.file, path)
+			return f.spec.ErrorAt("command", "program %s: no such file: correct the command, or pass --no-check if only the workers have it", path)
 		}
 		return nil
 	}
-	if _, err := exec.LookPath(name); err != nil && name != "python" {
-		return fmt.Errorf("%s: program %q is not on the PATH: install it or correct the command, or pass --no-check if only the workers have it", f.file, name)
+	if _, err := exec.LookPath(name); err != nil && name != "python" && !isFile(filepath.Join(f.workDir, name)) {
+		return f.spec.ErrorAt("command", "program %q is not on the PATH: install it or correct the command, or pass --no-check if only the workers have it", name)
 	}
 	return nil
+}
+
+// argv is the command line of a trial, as it would be on this machine; none for a
+// built-in trainer.
+func (f *sweepFile) argv(p sweeps.Planned) ([]string, error) {
+	argv, err := f.spec.Argv(p.Params, sweeps.ArgvEnv{LookupEnv: os.LookupEnv, ParamsFile: "params.json"})
+	if err != nil {
+		return nil, f.spec.ErrorAt("command", "%s, in trial %d", oneLine(err), p.Index)
+	}
+	return argv, nil
 }
 
 // first is the first trial that no constraint excludes.
@@ -159,38 +145,5 @@ func (f *sweepFile) first() (sweeps.Planned, error) {
 		}
 		return p, err
 	}
-	return sweeps.Planned{}, fmt.Errorf("%s: the sweep has no trial", f.file)
-}
-
-// checkData looks for the data sets of a built-in trainer's trials on this machine.
-func (f *sweepFile) checkData(dir string) error {
-	t, ok := builtin.Lookup(f.spec.Trainer)
-	if !ok {
-		return nil
-	}
-	standard := ""
-	for _, p := range t.Params {
-		if p.Name == "dataset" {
-			standard, _ = p.Default.(string)
-		}
-	}
-	seen := map[string]bool{}
-	for i := int64(0); i < min(f.plan.Size(), maxChecked); i++ {
-		p, err := f.plan.At(i)
-		if err != nil {
-			continue
-		}
-		name, ok := p.Params["dataset"].(string)
-		if !ok {
-			name = standard
-		}
-		if name == "" || seen[name] {
-			continue
-		}
-		seen[name] = true
-		if err := data.Find(name, dir); err != nil {
-			return fmt.Errorf("%s: %w", f.file, err)
-		}
-	}
-	return nil
+	return sweeps.Planned{}, f.spec.ErrorAt("constraints", "the sweep has no trial: loosen the constraints")
 }

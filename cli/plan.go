@@ -2,11 +2,11 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +43,13 @@ standard error.`,
 					return fmt.Errorf("%s: the sweep has no end (method random without run_cap): say how many trials to list with --limit N", args[0])
 				}
 			}
-			return a.plan(f, asJSON, limit)
+			if err := a.plan(cmd.Context(), f, asJSON, limit); err != nil {
+				return err
+			}
+			if f.spec.Trainer != "" {
+				return f.checkTrainer() // what run would say
+			}
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line and trial: index, id, params, argv")
@@ -59,12 +65,12 @@ type planned struct {
 	Argv   []string        `json:"argv,omitempty"`
 }
 
-func (a *app) plan(f *sweepFile, asJSON bool, limit int64) error {
+func (a *app) plan(ctx context.Context, f *sweepFile, asJSON bool, limit int64) error {
 	a.note("%s", f.summary(f.spec.Name))
 	out := bufio.NewWriter(a.stdout)
 	var rows []results.Row
 	listed := int64(0)
-	for p, err := range f.trials(limit) {
+	for p, err := range f.trials(ctx, limit) {
 		if err != nil {
 			return errors.Join(err, out.Flush())
 		}
@@ -73,9 +79,9 @@ func (a *app) plan(f *sweepFile, asJSON bool, limit int64) error {
 			rows = append(rows, results.Row{Trial: p.ID, Index: p.Index, Params: p.Params})
 			continue
 		}
-		argv, err := f.spec.Argv(p.Params, sweeps.ArgvEnv{LookupEnv: os.LookupEnv, ParamsFile: "params.json"})
+		argv, err := f.argv(p)
 		if err != nil {
-			return errors.Join(fmt.Errorf("%s: trial %d: %w", f.file, p.Index, err), out.Flush())
+			return errors.Join(err, out.Flush())
 		}
 		line, err := json.Marshal(planned{p.Index, p.ID, p.Params.JSON(), argv})
 		if err != nil {
@@ -112,8 +118,9 @@ func (a *app) planTable(out *bufio.Writer, f *sweepFile, rows []results.Row) err
 	return results.WriteRows(out, results.Format("table"), rows, results.Layout{Columns: columns, MaxWidth: width})
 }
 
-// trials yields the first trials of the plan, at most limit and at most its run cap.
-func (f *sweepFile) trials(limit int64) func(func(sweeps.Planned, error) bool) {
+// trials yields the first trials of the plan, at most limit and at most its run cap. It ends
+// with ctx: between two trials there may be any number of points that are excluded.
+func (f *sweepFile) trials(ctx context.Context, limit int64) func(func(sweeps.Planned, error) bool) {
 	if c := f.plan.RunCap(); c > 0 {
 		limit = min(limit, c)
 	}
@@ -121,11 +128,14 @@ func (f *sweepFile) trials(limit int64) func(func(sweeps.Planned, error) bool) {
 		n := int64(0)
 		for i := int64(0); i < f.plan.Size() && n < limit; i++ {
 			p, err := f.plan.At(i)
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
 			if errors.Is(err, sweeps.ErrExcluded) {
 				continue
 			}
-			if err != nil {
-				err = fmt.Errorf("%s: trial %d: %w", f.file, i, err)
+			if err != nil && ctx.Err() == nil {
+				err = f.spec.ErrorAt("parameters", "%s", oneLine(err))
 			}
 			n++
 			if !yield(p, err) || err != nil {

@@ -34,6 +34,9 @@ next free name. Other terminals can follow (swath status, results, logs) while i
   swath run sweeps/library/vit-patch-size.yaml --data ~/datasets --slots 1`,
 		Args: exactArgs(1, "one sweep file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("coordinator") {
+				return errors.New("run starts a coordinator of its own: leave --coordinator out, or give the sweep to that one with `swath submit FILE`")
+			}
 			return a.run(cmd.Context(), args[0], cmd.Flags().Changed("name"), asJSON, !noCheck)
 		},
 	}
@@ -60,7 +63,14 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 	name := f.spec.Name
 	if named {
 		name = a.cfg.Name
+		if err := sweeps.CheckName(name); err != nil {
+			return err
+		}
 	}
+	if homeInUse(a.cfg.Home) {
+		return a.errHomeInUse()
+	}
+	defer surviveBrokenPipe()()
 	target, err := chooseRun(a.cfg.Home, name, named, f)
 	if err != nil {
 		return err
@@ -102,8 +112,11 @@ func (a *app) runSweep(ctx context.Context, cl *client, f *sweepFile, target run
 		a.note("%s", f.summary(target.name))
 	}
 	err := a.follow(ctx, cl, string(target.id), f, followOptions{asJSON: asJSON, leavePaused: true})
-	if errors.Is(err, errInterrupted) {
+	switch {
+	case errors.Is(err, errInterrupted):
 		a.note("\ninterrupted: what ran is recorded; the same command goes on with %s", target.name)
+	case brokenPipe(err):
+		a.note("nobody reads the output any more: stopping; the same command goes on with %s", target.name)
 	}
 	return err
 }

@@ -31,13 +31,22 @@ type server struct {
 // serve starts a coordinator on the home. rests tells sweeps that it should leave alone;
 // nil for none.
 func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) bool) (*server, error) {
-	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{})
-	if err != nil {
-		return nil, err
+	if homeInUse(a.cfg.Home) {
+		return nil, a.errHomeInUse()
 	}
+	// Before the home is made: what cannot serve leaves nothing behind.
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot listen on %s: %w: choose another address with --listen HOST:PORT", listen, err), stores.Close())
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen HOST:PORT", listen, err)
+	}
+	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{})
+	if err != nil {
+		_ = listener.Close() // nobody was served
+		return nil, err
 	}
 	dcfg := dispatch.DefaultConfig()
 	dcfg.Lease = a.cfg.Lease
@@ -55,6 +64,16 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 		return nil, errors.Join(err, s.stop())
 	}
 	return s, nil
+}
+
+// errHomeInUse tells what to do about a coordinator that runs on the home already.
+func (a *app) errHomeInUse() error {
+	where := ""
+	if addr := readAddress(a.cfg.Home); addr != "" {
+		where = " at " + addr
+	}
+	return fmt.Errorf("%w: the home %s is in use by another swath%s: give it sweeps with `swath submit FILE`, stop it, or choose another home with --home DIR",
+		sweeps.ErrConflict, a.cfg.Home, where)
 }
 
 // stop ends the coordinator in order: the loop, the connections, the files.

@@ -23,6 +23,9 @@ func (a *app) submitCommand() *cobra.Command {
 			name := ""
 			if cmd.Flags().Changed("name") {
 				name = a.cfg.Name
+				if err := sweeps.CheckName(name); err != nil {
+					return err
+				}
 			}
 			return a.submit(cmd.Context(), args[0], name, !noCheck)
 		},

@@ -20,7 +20,8 @@ func now() time.Time { return time.Now() }
 // view shows a sweep's progress: live on a terminal, a line at intervals in a log, events
 // for programs.
 type view interface {
-	update(p *wire.Progress)
+	// update shows how far the sweep is. An error says that nobody can be told any more.
+	update(p *wire.Progress) error
 	close() // no more updates
 	report(last *wire.Progress, rows []results.Row) error
 }
@@ -84,7 +85,9 @@ func (r reporter) report(last *wire.Progress, rows []results.Row) error {
 		}
 	}
 	r.a.note("ask more:          swath results %s --where '%s' --sort %s", name, where, sortKey(r.f.spec.Objective))
-	r.a.note("the curves:        swath series %s --metric %s", name, metricName(r.f.spec, rows))
+	if metric := metricName(r.f.spec, rows); metric != "" {
+		r.a.note("the curves:        swath series %s --metric %s", name, metric)
+	}
 	return nil
 }
 
@@ -115,16 +118,18 @@ func sortKey(o sweeps.Objective) string {
 	}
 }
 
+// metricName is a metric that was recorded, the objective if it was; empty if none was.
 func metricName(spec *sweeps.Spec, rows []results.Row) string {
-	if spec.Objective.Name != "" {
-		return spec.Objective.Name
-	}
+	first := ""
 	for _, r := range rows {
-		for _, name := range slices.Sorted(maps.Keys(r.Metrics)) {
-			return name
+		if _, ok := r.Metrics[spec.Objective.Name]; ok {
+			return spec.Objective.Name
+		}
+		if names := slices.Sorted(maps.Keys(r.Metrics)); first == "" && len(names) > 0 {
+			first = names[0]
 		}
 	}
-	return "NAME"
+	return first
 }
 
 // headline is a sweep's progress in a line.
@@ -163,7 +168,7 @@ func remaining(p *wire.Progress, elapsed time.Duration) (time.Duration, bool) {
 	left := p.Total - p.Counts.Ended()
 	// What runs is half done, on the average.
 	d := time.Duration(float64(elapsed) / (float64(done) + float64(p.Counts.Running)/2) * (float64(left) - float64(p.Counts.Running)/2))
-	return d.Round(time.Second), d > 0
+	return d.Round(time.Second), d >= time.Second
 }
 
 // trialLine is a running trial in a line: parameters, step, metric, speed, time.
@@ -225,7 +230,7 @@ type liveView struct {
 	drawn   int // lines
 }
 
-func (v *liveView) update(p *wire.Progress) {
+func (v *liveView) update(p *wire.Progress) error {
 	at := now()
 	lines := []string{fmt.Sprintf("%s %s", bar(p, 20), headline(p, at))}
 	const most = 12
@@ -241,6 +246,7 @@ func (v *liveView) update(p *wire.Progress) {
 		fmt.Fprintln(v.out, truncate(l, v.width-1))
 	}
 	v.drawn = len(lines)
+	return nil
 }
 
 // erase takes back what was drawn: up, and clear to the end of the screen.
@@ -286,13 +292,15 @@ type logView struct {
 // logInterval is the time between two lines of a log.
 const logInterval = 10 * time.Second
 
-func (v *logView) update(p *wire.Progress) {
+func (v *logView) update(p *wire.Progress) error {
 	at := now()
 	if at.Sub(v.printed) < logInterval && !p.State.Terminal() {
-		return
+		return nil
 	}
 	v.printed = at
+	// A log that cannot be written is no reason to stop: the results go elsewhere.
 	fmt.Fprintf(v.out, "%s %s: %s\n", at.Format(time.TimeOnly), p.Name, headline(p, at))
+	return nil
 }
 
 func (v *logView) close() {}
@@ -314,6 +322,8 @@ type event struct {
 	Workers int          `json:"workers,omitempty"`
 	Slots   int          `json:"slots,omitempty"`
 	Trial   *results.Row `json:"trial,omitempty"`
+	Class   sweeps.Class `json:"class,omitempty"` // of a trial: how it ended
+	Error   string       `json:"error,omitempty"`
 	Best    *results.Row `json:"best,omitempty"`
 }
 
@@ -323,7 +333,7 @@ func (v *jsonView) emit(e event) {
 	}
 }
 
-func (v *jsonView) update(p *wire.Progress) {
+func (v *jsonView) update(p *wire.Progress) error {
 	e := event{Event: "progress", sweepJSON: toJSON(&p.SweepStatus), Workers: p.Workers, Slots: p.Slots}
 	if !v.begun {
 		v.begun = true
@@ -333,12 +343,13 @@ func (v *jsonView) update(p *wire.Progress) {
 	}
 	for _, t := range p.Ended {
 		row := results.FromTrial(t, v.goals, now())
-		v.emit(event{Event: "trial", sweepJSON: e.sweepJSON, Trial: &row})
+		v.emit(event{Event: "trial", sweepJSON: e.sweepJSON, Trial: &row, Class: row.Class, Error: row.Error})
 	}
 	if at := now(); at.Sub(v.printed) >= time.Second {
 		v.printed = at
 		v.emit(e)
 	}
+	return v.err
 }
 
 func (v *jsonView) close() {}

@@ -70,15 +70,18 @@ func parsed(st *wire.SweepStatus) (*sweepFile, error) {
 func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, opt followOptions) error {
 	view := a.newView(f, opt.asJSON)
 	var last *wire.Progress
+	var viewErr error
 	err := cl.Watch(ctx, id, func(p *wire.Progress) bool {
 		last = p
-		view.update(p)
-		return !opt.leaves(p)
+		viewErr = view.update(p)
+		return viewErr == nil && !opt.leaves(p)
 	})
 	view.close()
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
+	case viewErr != nil:
+		return viewErr
 	case err != nil:
 		return err
 	case last == nil || !last.State.Terminal() && !opt.leaves(last):

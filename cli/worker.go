@@ -29,8 +29,9 @@ takes. SIGTERM or Ctrl-C stops the trials and gives them back, uncharged.`,
 }
 
 func (a *app) work(ctx context.Context) error {
+	defer surviveBrokenPipe()()
 	addr := a.cfg.Coordinator
-	if addr == "" {
+	if addr == "" && homeInUse(a.cfg.Home) {
 		addr = readAddress(a.cfg.Home)
 	}
 	if addr == "" {

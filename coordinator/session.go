@@ -104,6 +104,11 @@ func (s *Session) Started(ref sweeps.AttemptRef) {
 	s.c.post(dispatch.Started{Worker: s.worker, Ref: ref})
 }
 
+// Returned gives back an attempt that was not started.
+func (s *Session) Returned(ref sweeps.AttemptRef) {
+	s.c.post(dispatch.Returned{Worker: s.worker, Ref: ref})
+}
+
 // Exited reports the end of an attempt, all of whose points were acknowledged.
 func (s *Session) Exited(ref sweeps.AttemptRef, out sweeps.Outcome) error {
 	metrics, err := s.c.metrics.Summaries(ref)
@@ -157,6 +162,8 @@ func (l *links) deliver(effects []dispatch.Effect) {
 		case dispatch.Start:
 			l.put(e.Worker, e)
 		case dispatch.Stop:
+			l.put(e.Worker, e)
+		case dispatch.Recall:
 			l.put(e.Worker, e)
 		case dispatch.Forget:
 			l.put(e.Worker, e)

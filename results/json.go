@@ -16,8 +16,9 @@ import (
 // is as encoding/json writes it: keys sorted, integers as integers, the shortest
 // decimal that reads back as the same float; only "<", ">" and "&" stay readable.
 
-// AppendJSON appends the row as one JSON object, the jsonl form. NaN and infinities
-// are the strings "NaN", "Infinity" and "-Infinity".
+// AppendJSON appends the row as one JSON object, the jsonl form, whose keys are a contract
+// with the programs that read it; columns give what else there is. NaN and infinities are
+// the strings "NaN", "Infinity" and "-Infinity".
 func (r *Row) AppendJSON(b []byte) []byte {
 	b = append(b, `{"trial":`...)
 	b = appendString(b, string(r.Trial))
@@ -37,18 +38,6 @@ func (r *Row) AppendJSON(b []byte) []byte {
 	b = appendString(b, r.Worker)
 	b = append(b, `,"duration_s":`...)
 	b = appendFloat(b, seconds(r.Duration))
-	if len(r.BestStep) > 0 {
-		b = append(b, `,"best_step":`...)
-		b = appendMap(b, r.BestStep, appendInt)
-	}
-	if r.Error != "" {
-		b = append(b, `,"error":`...)
-		b = appendString(b, r.Error)
-	}
-	if r.Class != "" {
-		b = append(b, `,"class":`...)
-		b = appendString(b, string(r.Class))
-	}
 	return append(b, '}')
 }
 
@@ -101,8 +90,6 @@ func appendMap[M ~map[string]V, V any](b []byte, m M, add func([]byte, V) []byte
 	}
 	return append(b, '}')
 }
-
-func appendInt(b []byte, v int64) []byte { return strconv.AppendInt(b, v, 10) }
 
 // appendFloat appends a float as encoding/json does, and as a string what JSON has
 // no number for.

@@ -42,7 +42,7 @@ func FromTrial(t *sweeps.Trial, goals map[string]sweeps.Goal, now time.Time) Row
 		Index:    t.Index,
 		State:    t.State,
 		Params:   t.Params,
-		Attempts: t.Attempt,
+		Attempts: t.Attempts(),
 		Worker:   t.WorkerName,
 		// The clocks of worker and coordinator may differ; nothing lasts less than
 		// no time.

@@ -11,6 +11,8 @@ type Trial struct {
 	State  TrialState
 	// Attempt is the number of the latest attempt, live or ended.
 	Attempt int
+	// Returned counts the attempts that a worker gave back without having started them.
+	Returned int
 	// Charged counts the ended attempts that count against the sweep's retries.
 	Charged int
 	// Losses counts the attempts in a row that ended by no fault of the trial
@@ -33,6 +35,9 @@ type Trial struct {
 	// Metrics summarises the series of the attempt that Outcome tells of.
 	Metrics map[string]Summary
 }
+
+// Attempts is how many attempts there were that a worker started, or still holds.
+func (t *Trial) Attempts() int { return t.Attempt - t.Returned }
 
 // Duration is how long the latest attempt ran: until now, for one that still runs.
 func (t *Trial) Duration(now time.Time) time.Duration {

@@ -61,5 +61,5 @@ type Worker struct {
 	// Prefetch is how many trials beyond its slots it takes, to start them the moment a
 	// slot falls free.
 	Prefetch int
-	Total Resources
+	Total    Resources
 }

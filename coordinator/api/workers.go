@@ -100,6 +100,8 @@ func (s *workerService) message(m any, specs map[sweeps.SweepID]*coordinator.Swe
 		}, nil
 	case dispatch.Stop:
 		return wire.Stop{Ref: m.Ref}, nil
+	case dispatch.Recall:
+		return wire.Recall{Ref: m.Ref}, nil
 	case dispatch.Forget:
 		return wire.Forget{Ref: m.Ref}, nil
 	case coordinator.PointsAck:
@@ -125,6 +127,8 @@ func (s *workerService) receiveAll(ctx context.Context, stream sessionStream, se
 			err = fmt.Errorf("%w: Hello in the middle of a session", sweeps.ErrInvalid)
 		case wire.Started:
 			sess.Started(m.Ref)
+		case wire.Returned:
+			sess.Returned(m.Ref)
 		case wire.Points:
 			err = sess.Points(ctx, m.Ref, m.First, m.Points)
 		case wire.LogChunk:

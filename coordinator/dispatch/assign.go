@@ -20,6 +20,8 @@ import (
 //     several the one that has the fewest trials running, so that they share the slots;
 //     of several again the one submitted first. Hand its next trial over.
 //  4. Repeat from 3 until a round hands out nothing.
+//  5. With what is left, in the same order, fill the queues of the workers that prefetch.
+//  6. If slots are still free, and trials wait in the queues of others, recall them.
 func (s *State) Assign(now time.Time) {
 	var ready []*sweep
 	for _, sw := range s.order {
@@ -27,14 +29,17 @@ func (s *State) Assign(now time.Time) {
 			ready = append(ready, sw)
 		}
 	}
-	if len(ready) == 0 {
-		return
-	}
-	var free []*worker
+	var workers, free []*worker
 	for _, id := range slices.Sorted(maps.Keys(s.workers)) {
-		if w := s.workers[id]; w.hasRoom(sweeps.Resources{}) {
+		w := s.workers[id]
+		workers = append(workers, w)
+		if w.hasRoom(sweeps.Resources{}) {
 			free = append(free, w)
 		}
+	}
+	if len(ready) == 0 {
+		s.rebalance(workers)
+		return
 	}
 	for _, sw := range ready {
 		if t := sw.waiting.peek(); t != nil && t.Alone && sw.waiting.due(now) {
@@ -44,6 +49,8 @@ func (s *State) Assign(now time.Time) {
 	for len(free) > 0 {
 		free = slices.DeleteFunc(free, func(w *worker) bool { return !s.assignOne(now, ready, w) })
 	}
+	s.prefetch(now, ready, slices.Clone(workers))
+	s.rebalance(workers)
 }
 
 // reserve keeps the emptiest worker that could take the sweep's trial alone from being
@@ -68,20 +75,23 @@ func (s *State) ready(now time.Time, sw *sweep) bool {
 
 // assignOne hands one trial to the worker, if there is one for it.
 func (s *State) assignOne(now time.Time, ready []*sweep, w *worker) bool {
+	sw := s.choose(now, ready, func(sw *sweep) bool { return w.hasRoom(sw.policy.Needs) && sw.startsOn(now, w) })
+	if sw == nil {
+		return false
+	}
+	s.begin(now, sw, w, s.take(now, sw, w))
+	return true
+}
+
+// choose returns the sweep to serve next of those that fit; nil if there is none.
+func (s *State) choose(now time.Time, ready []*sweep, fits func(*sweep) bool) *sweep {
 	var best *sweep
 	for _, sw := range ready {
-		if !w.hasRoom(sw.policy.Needs) || !s.ready(now, sw) || !sw.startsOn(now, w) {
-			continue
-		}
-		if best == nil || before(sw, best) {
+		if s.ready(now, sw) && fits(sw) && (best == nil || before(sw, best)) {
 			best = sw
 		}
 	}
-	if best == nil {
-		return false
-	}
-	s.begin(now, best, w, s.take(now, best, w))
-	return true
+	return best
 }
 
 // before orders sweeps that both could be served. Of equal ones the first submitted is

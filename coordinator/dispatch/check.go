@@ -17,6 +17,13 @@ func (s *State) Check() error {
 	held := map[sweeps.TrialKey]sweeps.WorkerID{}
 	for id, w := range s.workers {
 		var used sweeps.Resources
+		waits := map[*sweeps.Trial]bool{}
+		for _, q := range w.queue {
+			waits[q.trial] = true
+			if w.running[q.trial.TrialKey] != q.trial {
+				bad("I2: %s waits in the queue of worker %s, which does not hold it", q.trial.TrialKey, id)
+			}
+		}
 		for key, t := range w.running {
 			if other, twice := held[key]; twice {
 				bad("I1: %s runs on %s and on %s", key, other, id)
@@ -27,10 +34,15 @@ func (s *State) Check() error {
 				bad("I1: worker %s holds %s, which its sweep does not know", id, key)
 				continue
 			}
-			used = used.Add(sw.policy.Needs)
+			if !waits[t] {
+				used = used.Add(sw.policy.Needs)
+			}
 		}
-		if w.connected && w.Slots > 0 && len(w.running) > w.Slots {
-			bad("I2: worker %s runs %d trials in %d slots", id, len(w.running), w.Slots)
+		if w.connected && w.busy() > w.Slots {
+			bad("I2: worker %s runs %d trials in %d slots", id, w.busy(), w.Slots)
+		}
+		if w.connected && len(w.queue) > w.Prefetch {
+			bad("I2: worker %s queues %d trials, it said %d", id, len(w.queue), w.Prefetch)
 		}
 		if w.alone != nil && (len(w.running) != 1 || w.running[w.alone.TrialKey] != w.alone) {
 			bad("I9: %s is alone on worker %s beside %d others", w.alone.TrialKey, id, len(w.running)-1)

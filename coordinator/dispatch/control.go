@@ -60,6 +60,7 @@ func (s *State) onPause(now time.Time, e Pause) error {
 
 func (s *State) pause(now time.Time, sw *sweep, reason string) {
 	s.moveSweep(sw, sweeps.SweepPaused, reason)
+	s.recallAll(sw)
 	s.settle(now, sw)
 }
 

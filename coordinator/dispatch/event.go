@@ -100,6 +100,12 @@ type Started struct {
 	Ref    sweeps.AttemptRef
 }
 
+// Returned is a worker giving back an attempt that it has not started.
+type Returned struct {
+	Worker sweeps.WorkerID
+	Ref    sweeps.AttemptRef
+}
+
 // Exited is a worker's report that an attempt has ended. All its points have been
 // recorded before, and Metrics summarises them.
 type Exited struct {
@@ -112,19 +118,20 @@ type Exited struct {
 // Tick is the passing of time: leases expire, back-offs end.
 type Tick struct{}
 
-func (Submit) event()  {}
-func (Cancel) event()  {}
-func (Pause) event()   {}
-func (Resume) event()  {}
-func (Admit) event()   {}
-func (Rerun) event()   {}
-func (Hello) event()   {}
-func (Alive) event()   {}
-func (Gone) event()    {}
-func (Drain) event()   {}
-func (Started) event() {}
-func (Exited) event()  {}
-func (Tick) event()    {}
+func (Submit) event()   {}
+func (Cancel) event()   {}
+func (Pause) event()    {}
+func (Resume) event()   {}
+func (Admit) event()    {}
+func (Rerun) event()    {}
+func (Hello) event()    {}
+func (Alive) event()    {}
+func (Gone) event()     {}
+func (Drain) event()    {}
+func (Started) event()  {}
+func (Returned) event() {}
+func (Exited) event()   {}
+func (Tick) event()     {}
 
 // Effect is a message to a worker, to be sent after the changes are persisted.
 type Effect interface{ effect() }
@@ -140,6 +147,14 @@ type Start struct {
 
 // Stop tells a worker to terminate an attempt and report its end.
 type Stop struct {
+	Worker sweeps.WorkerID
+	Ref    sweeps.AttemptRef
+}
+
+// Recall asks a worker for an attempt back that it has not started, because another worker
+// has a free slot, or because the sweep was paused. It may have started meanwhile, and
+// then nothing comes of it.
+type Recall struct {
 	Worker sweeps.WorkerID
 	Ref    sweeps.AttemptRef
 }
@@ -162,6 +177,7 @@ type Disconnect struct {
 
 func (Start) effect()      {}
 func (Stop) effect()       {}
+func (Recall) effect()     {}
 func (Forget) effect()     {}
 func (Disconnect) effect() {}
 

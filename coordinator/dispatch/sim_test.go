@@ -97,7 +97,8 @@ type simWorker struct {
 }
 
 type simAttempt struct {
-	ends    time.Time
+	came    time.Time
+	ends    time.Time // zero while it waits for a slot
 	outcome sweeps.Outcome
 	ended   bool
 	repeat  time.Time
@@ -124,7 +125,7 @@ func runSim(t *testing.T, seed uint64, verbose bool) int {
 		s.workers = append(s.workers, &simWorker{
 			Worker: sweeps.Worker{
 				ID: sweeps.WorkerID(fmt.Sprintf("w%d", i)), Name: fmt.Sprintf("host-%d", i),
-				Slots: 1 + s.rng.IntN(4), Total: sweeps.Resources{CPUs: 4, GPUs: 2},
+				Slots: 1 + s.rng.IntN(4), Prefetch: s.rng.IntN(4), Total: sweeps.Resources{CPUs: 4, GPUs: 2},
 			},
 			held: map[sweeps.AttemptRef]*simAttempt{},
 			luck: []int{7, 7, 9, 1}[s.rng.IntN(4)],
@@ -340,6 +341,8 @@ func target(e Effect) (id sweeps.WorkerID, session uint64) {
 		return e.Worker, 0
 	case Forget:
 		return e.Worker, 0
+	case Recall:
+		return e.Worker, 0
 	case Disconnect:
 		return e.Worker, e.Session
 	}
@@ -357,9 +360,13 @@ func (s *sim) receive(l letter) {
 		if w.held[e.Ref] != nil {
 			return
 		}
-		w.held[e.Ref] = &simAttempt{ends: s.now.Add(time.Duration(s.rng.IntN(8000)) * time.Millisecond), outcome: s.outcome(w)}
-		s.logf("%s starts %v", w.ID, e.Ref)
-		s.post(w, Started{w.ID, e.Ref})
+		w.held[e.Ref] = &simAttempt{came: s.now, outcome: s.outcome(w)}
+		s.startQueued(w)
+	case Recall:
+		if a := w.held[e.Ref]; a != nil && a.ends.IsZero() && !a.ended {
+			delete(w.held, e.Ref)
+			s.post(w, Returned{w.ID, e.Ref})
+		}
 	case Stop:
 		if a := w.held[e.Ref]; a != nil && !a.ended {
 			a.ended, a.outcome = true, sweeps.Outcome{Class: sweeps.ClassCancelled, ExitCode: -1}
@@ -368,6 +375,31 @@ func (s *sim) receive(l letter) {
 		delete(w.held, e.Ref)
 	case Disconnect:
 		w.connected = false
+	}
+}
+
+// startQueued starts what waits on the worker, first come first served, in its free slots.
+func (s *sim) startQueued(w *simWorker) {
+	for {
+		var next sweeps.AttemptRef
+		var first *simAttempt
+		busy := 0
+		for _, ref := range sortedRefs(w.held) {
+			a := w.held[ref]
+			switch {
+			case a.ended:
+			case !a.ends.IsZero():
+				busy++
+			case first == nil || a.came.Before(first.came):
+				next, first = ref, a
+			}
+		}
+		if first == nil || busy >= w.Slots {
+			return
+		}
+		first.ends = s.now.Add(time.Duration(1+s.rng.IntN(8000)) * time.Millisecond)
+		s.logf("%s starts %v", w.ID, next)
+		s.post(w, Started{w.ID, next})
 	}
 }
 
@@ -404,9 +436,10 @@ func (s *sim) live(w *simWorker) {
 		w.nextBeat = s.now.Add(2 * time.Second)
 		s.post(w, Alive{w.ID, w.session})
 	}
+	s.startQueued(w)
 	for _, ref := range sortedRefs(w.held) {
 		a := w.held[ref]
-		if !a.ended && !a.ends.After(s.now) {
+		if !a.ended && !a.ends.IsZero() && !a.ends.After(s.now) {
 			a.ended = true
 		}
 		if a.ended && !a.repeat.After(s.now) {

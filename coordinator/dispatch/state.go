@@ -45,9 +45,10 @@ type worker struct {
 	draining  bool
 	lease     time.Time // the end of it
 	running   map[sweeps.TrialKey]*sweeps.Trial
-	used      sweeps.Resources
-	alone     *sweeps.Trial // the trial that has the worker to itself
-	aside     string        // why it is given no trials, by a user's word or the dispatcher's
+	used      sweeps.Resources // by those that are not queued
+	queue     []*queued        // of the running, those that wait on the worker for a slot
+	alone     *sweeps.Trial    // the trial that has the worker to itself
+	aside     string           // why it is given no trials, by a user's word or the dispatcher's
 	streak    streak
 }
 
@@ -56,7 +57,7 @@ func (w *worker) open() bool { return w.connected && !w.draining && w.aside == "
 
 // hasRoom reports whether the worker may be given a trial that needs so much.
 func (w *worker) hasRoom(needs sweeps.Resources) bool {
-	return w.open() && w.alone == nil && len(w.running) < w.Slots && w.Total.Sub(w.used).Fits(needs)
+	return w.open() && w.alone == nil && w.busy() < w.Slots && w.Total.Sub(w.used).Fits(needs)
 }
 
 // New returns the state of a coordinator without any sweep.
@@ -124,6 +125,10 @@ func (s *State) drop(sw *sweep) {
 func (s *State) hold(sw *sweep, w *worker, t *sweeps.Trial) {
 	sw.running[t.Index] = t
 	w.running[t.TrialKey] = t
+	if w.busy() > w.Slots && w.Slots > 0 {
+		w.queue = append(w.queue, &queued{trial: t, needs: sw.policy.Needs})
+		return
+	}
 	w.used = w.used.Add(sw.policy.Needs)
 	if t.Alone {
 		w.alone = t
@@ -134,10 +139,14 @@ func (s *State) release(sw *sweep, t *sweeps.Trial) {
 	delete(sw.running, t.Index)
 	w := s.workers[t.Worker]
 	delete(w.running, t.TrialKey)
+	if w.dequeue(t) {
+		return
+	}
 	w.used = w.used.Sub(sw.policy.Needs)
 	if w.alone == t {
 		w.alone = nil
 	}
+	w.promote()
 	if len(w.running) == 0 {
 		w.used = sweeps.Resources{} // sums of fractions leave no dust
 	}

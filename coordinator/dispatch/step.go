@@ -36,6 +36,8 @@ func (s *State) Step(now time.Time, ev Event) error {
 		s.onDrain(e)
 	case Started:
 		s.onStarted(now, e)
+	case Returned:
+		s.onReturned(now, e)
 	case Exited:
 		s.onExited(now, e)
 	case Tick:

@@ -29,6 +29,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 			s.send(Forget{w.ID, ref})
 		}
 	}
+	s.requeue(w)
 	for _, key := range sortedKeys(w.running) {
 		t := w.running[key]
 		sw := s.sweeps[key.Sweep]
@@ -37,7 +38,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 		case held[ref] && sw.State == sweeps.SweepCancelling:
 			s.send(Stop{w.ID, ref})
 		case held[ref]:
-			if t.Started.IsZero() {
+			if t.Started.IsZero() && !w.isQueued(t) {
 				// Its report of the start was lost on the way.
 				t.Started = now
 				s.dirtyTrials[key] = t

@@ -121,7 +121,7 @@ func TrialToProto(t *sweeps.Trial) *pb.Trial {
 		State: string(t.State), Attempt: int32(t.Attempt), Charged: int32(t.Charged), Losses: int32(t.Losses),
 		NotBefore: stamp(t.NotBefore), WorkerId: string(t.Worker), WorkerName: t.WorkerName,
 		Assigned: stamp(t.Assigned), Started: stamp(t.Started), Ended: stamp(t.Ended),
-		Outcome: OutcomeToProto(t.Outcome), Metrics: summariesToProto(t.Metrics), Alone: t.Alone,
+		Outcome: OutcomeToProto(t.Outcome), Metrics: summariesToProto(t.Metrics), Alone: t.Alone, Returned: int32(t.Returned),
 	}
 }
 
@@ -145,7 +145,7 @@ func TrialFromProto(p *pb.Trial) (*sweeps.Trial, error) {
 		Attempt: int(p.Attempt), Charged: int(p.Charged), Losses: int(p.Losses),
 		NotBefore: unstamp(p.NotBefore), Worker: sweeps.WorkerID(p.WorkerId), WorkerName: p.WorkerName,
 		Assigned: unstamp(p.Assigned), Started: unstamp(p.Started), Ended: unstamp(p.Ended),
-		Outcome: out, Metrics: summariesFromProto(p.Metrics), Alone: p.Alone,
+		Outcome: out, Metrics: summariesFromProto(p.Metrics), Alone: p.Alone, Returned: int(p.Returned),
 	}, nil
 }
 

@@ -40,7 +40,7 @@ func TestTrialRoundTrip(t *testing.T) {
 	want := &sweeps.Trial{
 		TrialKey: ref.TrialKey, ID: "0123456789abcdef",
 		Params: sweeps.Params{"lr": 1e-4, "heads": int64(12), "name": "ä b", "on": true, "none": nil, "list": []any{int64(1), 2.5}, "g": map[string]any{"x": int64(1)}},
-		State:  sweeps.TrialFailed, Attempt: 3, Charged: 2, Losses: 1, NotBefore: at,
+		State:  sweeps.TrialFailed, Attempt: 3, Returned: 1, Charged: 2, Losses: 1, NotBefore: at,
 		Worker: "w1", WorkerName: "host", Assigned: at, Started: at.Add(time.Second), Ended: at.Add(time.Minute),
 		Outcome: sweeps.Outcome{Class: sweeps.ClassExit, ExitCode: 3, Message: "exit code 3: oops"},
 		Alone:   true,

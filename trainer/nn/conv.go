@@ -51,11 +51,11 @@ func (n *Net) conv(x *gorgonia.Node, name, kind string, transposed bool, s ConvS
 	if err := s.Activation.check(); err != nil {
 		return n.fail(label, err)
 	}
-	make := convWindow
+	windowOf := convWindow
 	if transposed {
-		make = transposedWindow
+		windowOf = transposedWindow
 	}
-	win, err := make(shape[0], shape[1], shape[2], shape[3], s.Out, s.Kernel, s.Stride, s.Pad)
+	win, err := windowOf(shape[0], shape[1], shape[2], shape[3], s.Out, s.Kernel, s.Stride, s.Pad)
 	if err != nil {
 		return n.fail(label, err)
 	}

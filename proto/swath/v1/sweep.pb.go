@@ -272,7 +272,8 @@ type Trial struct {
 	Outcome    *Outcome               `protobuf:"bytes,15,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// metrics summarises the series; for a running trial, as far as they have come.
 	Metrics       map[string]*Summary `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Alone         bool                `protobuf:"varint,17,opt,name=alone,proto3" json:"alone,omitempty"` // its further attempts get a worker to themselves
+	Returned      int32               `protobuf:"varint,18,opt,name=returned,proto3" json:"returned,omitempty"` // attempts that were given back without having been started
+	Alone         bool                `protobuf:"varint,17,opt,name=alone,proto3" json:"alone,omitempty"`       // its further attempts get a worker to themselves
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -417,6 +418,13 @@ func (x *Trial) GetMetrics() map[string]*Summary {
 		return x.Metrics
 	}
 	return nil
+}
+
+func (x *Trial) GetReturned() int32 {
+	if x != nil {
+		return x.Returned
+	}
+	return 0
 }
 
 func (x *Trial) GetAlone() bool {
@@ -2055,7 +2063,7 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\bfinished\x18\x02 \x01(\x03R\bfinished\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x03R\x06failed\x12\x1c\n" +
 	"\tcancelled\x18\x04 \x01(\x03R\tcancelled\x12\x1a\n" +
-	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xae\x05\n" +
+	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xca\x05\n" +
 	"\x05Trial\x12\x19\n" +
 	"\bsweep_id\x18\x01 \x01(\tR\asweepId\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x0e\n" +
@@ -2076,7 +2084,8 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\astarted\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
 	"\x05ended\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12+\n" +
 	"\aoutcome\x18\x0f \x01(\v2\x11.swath.v1.OutcomeR\aoutcome\x126\n" +
-	"\ametrics\x18\x10 \x03(\v2\x1c.swath.v1.Trial.MetricsEntryR\ametrics\x12\x14\n" +
+	"\ametrics\x18\x10 \x03(\v2\x1c.swath.v1.Trial.MetricsEntryR\ametrics\x12\x1a\n" +
+	"\breturned\x18\x12 \x01(\x05R\breturned\x12\x14\n" +
 	"\x05alone\x18\x11 \x01(\bR\x05alone\x1aM\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +

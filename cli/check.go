@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"swath/sweeps"
+	"swath/trainer/builtin"
+	"swath/trainer/data"
+)
+
+// maxChecked bounds the indices of a plan whose parameters are checked before the sweep is
+// taken.
+const maxChecked = 10_000
+
+// checkTrainer looks whether the built-in trainer of the sweep takes the parameters of its
+// trials. The errors are those of the first trial that it does not take, where they stand
+// in the file.
+func (f *sweepFile) checkTrainer() error {
+	t, ok := builtin.Lookup(f.spec.Trainer)
+	if !ok {
+		return f.spec.ErrorAt("trainer", "trainer %q: there is no such trainer; built in are %s", f.spec.Trainer, strings.Join(builtin.Names(), ", "))
+	}
+	var first error
+	index, bad, all := int64(0), int64(0), int64(0)
+	for i := int64(0); i < min(f.plan.Size(), maxChecked); i++ {
+		p, err := f.plan.At(i)
+		if errors.Is(err, sweeps.ErrExcluded) {
+			continue
+		}
+		all++
+		if err == nil {
+			err = t.Validate(p.Params)
+		}
+		if err == nil {
+			continue
+		}
+		if bad++; bad == 1 {
+			first, index = err, i
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	which := fmt.Sprintf("in trial %d", index)
+	switch {
+	case all == 1:
+		which = "in the only trial"
+	case bad == all:
+		which = fmt.Sprintf("in trial %d; none of the %s trials%s can run", index, thousands(all), f.beginning())
+	case bad > 1:
+		which = fmt.Sprintf("in trial %d; %s of the %s trials%s cannot run", index, thousands(bad), thousands(all), f.beginning())
+	}
+	return f.atParameters(first, which)
+}
+
+// beginning says that only the first trials were checked.
+func (f *sweepFile) beginning() string {
+	if f.plan.Size() > maxChecked {
+		return " at the beginning"
+	}
+	return ""
+}
+
+// atParameters says where in the file the parameters stand that a trainer complains of:
+// its errors begin with a parameter's name and a colon.
+func (f *sweepFile) atParameters(err error, which string) error {
+	list := []error{err}
+	if several, is := err.(interface{ Unwrap() []error }); is {
+		list = several.Unwrap()
+	}
+	out := make(sweeps.FileErrors, len(list))
+	for i, e := range list {
+		text := oneLine(e)
+		name, _, _ := strings.Cut(text, ":")
+		out[i] = f.spec.ErrorAt(name, "%s, %s", text, which)
+	}
+	return out
+}
+
+// checkData looks for the data sets of a built-in trainer's trials on this machine.
+func (f *sweepFile) checkData(dir string) error {
+	t, ok := builtin.Lookup(f.spec.Trainer)
+	if !ok {
+		return nil
+	}
+	standard := ""
+	for _, p := range t.Params {
+		if p.Name == "dataset" {
+			standard, _ = p.Default.(string)
+		}
+	}
+	seen := map[string]bool{}
+	for i := int64(0); i < min(f.plan.Size(), maxChecked); i++ {
+		p, err := f.plan.At(i)
+		if err != nil {
+			continue
+		}
+		name, ok := p.Params["dataset"].(string)
+		if !ok {
+			name = standard
+		}
+		if name == "" || seen[name] {
+			continue
+		}
+		seen[name] = true
+		if err := data.Find(name, dir); err != nil {
+			return f.spec.ErrorAt("dataset", "%s", oneLine(err))
+		}
+	}
+	return nil
+}

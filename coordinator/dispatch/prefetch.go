@@ -1,0 +1,173 @@
+package dispatch
+
+import (
+	"slices"
+	"time"
+
+	"swath/sweeps"
+)
+
+// A worker may hold a few trials more than it has slots: it starts them, in the order in
+// which they came, the moment a slot falls free, without asking. The dispatcher calls
+// those queued; they use nothing of the worker yet. When slots fall free elsewhere and
+// nothing else is left to fill them, queued trials are recalled.
+
+// queued is a trial that waits on its worker for a slot.
+type queued struct {
+	trial    *sweeps.Trial
+	needs    sweeps.Resources
+	recalled bool
+}
+
+// busy is how many of the worker's slots are taken.
+func (w *worker) busy() int { return len(w.running) - len(w.queue) }
+
+// mayQueue reports whether the worker may be given a trial that needs so much beyond its
+// slots. Whichever of its trials ends first has to make room for it, or else what was
+// queued could start into resources that are not free.
+func (w *worker) mayQueue(s *State, needs sweeps.Resources) bool {
+	if !w.open() || w.alone != nil || w.busy() < w.Slots || len(w.queue) >= w.Prefetch {
+		return false
+	}
+	for key := range w.running {
+		if !s.sweeps[key.Sweep].policy.Needs.Fits(needs) {
+			return false
+		}
+	}
+	return true
+}
+
+// dequeue takes a trial out of the queue, and reports whether it was in it.
+func (w *worker) dequeue(t *sweeps.Trial) bool {
+	n := len(w.queue)
+	w.queue = slices.DeleteFunc(w.queue, func(q *queued) bool { return q.trial == t })
+	return len(w.queue) < n
+}
+
+// isQueued reports whether a trial waits for a slot.
+func (w *worker) isQueued(t *sweeps.Trial) bool {
+	return slices.ContainsFunc(w.queue, func(q *queued) bool { return q.trial == t })
+}
+
+// promote gives a slot that fell free to a queued trial: to one that is known to have
+// started, else to the first.
+func (w *worker) promote() {
+	if len(w.queue) == 0 || w.busy() >= w.Slots {
+		return
+	}
+	i := max(0, slices.IndexFunc(w.queue, func(q *queued) bool { return !q.trial.Started.IsZero() }))
+	w.used = w.used.Add(w.queue[i].needs)
+	w.queue = slices.Delete(w.queue, i, i+1)
+}
+
+// requeue divides what the worker holds anew into what has a slot and what waits, after
+// the worker said how many slots it has. More may have started than there are slots: those
+// whose end is still to be reported make up for it.
+func (s *State) requeue(w *worker) {
+	w.queue, w.used = nil, sweeps.Resources{}
+	trials := make([]*sweeps.Trial, 0, len(w.running))
+	for _, key := range sortedKeys(w.running) {
+		trials = append(trials, w.running[key])
+	}
+	slices.SortStableFunc(trials, func(a, b *sweeps.Trial) int {
+		if a.Started.IsZero() != b.Started.IsZero() {
+			if b.Started.IsZero() {
+				return -1
+			}
+			return 1
+		}
+		return a.Assigned.Compare(b.Assigned)
+	})
+	for i, t := range trials {
+		needs := s.sweeps[t.Sweep].policy.Needs
+		if i < w.Slots {
+			w.used = w.used.Add(needs)
+		} else {
+			w.queue = append(w.queue, &queued{trial: t, needs: needs})
+		}
+	}
+}
+
+// prefetch queues trials on workers whose slots are all taken, in rounds of one a worker.
+func (s *State) prefetch(now time.Time, ready []*sweep, workers []*worker) {
+	for len(workers) > 0 {
+		workers = slices.DeleteFunc(workers, func(w *worker) bool {
+			sw := s.choose(now, ready, func(sw *sweep) bool { return !sw.wantsAlone(now) && w.mayQueue(s, sw.policy.Needs) })
+			if sw == nil {
+				return true
+			}
+			s.begin(now, sw, w, s.take(now, sw, w))
+			return false
+		})
+	}
+}
+
+// rebalance recalls queued trials for slots that would stay free.
+func (s *State) rebalance(workers []*worker) {
+	free := 0
+	for _, w := range workers {
+		if w.hasRoom(sweeps.Resources{}) {
+			free += w.Slots - w.busy()
+		}
+		for _, q := range w.queue {
+			if q.recalled {
+				free-- // it is on its way
+			}
+		}
+	}
+	for free > 0 {
+		q := longestQueue(workers)
+		if q == nil {
+			return
+		}
+		s.recall(q)
+		free--
+	}
+}
+
+// longestQueue returns the trial that would start last, of the worker with the most that
+// could be recalled.
+func longestQueue(workers []*worker) *queued {
+	var best *queued
+	most := 0
+	for _, w := range workers {
+		n := 0
+		var last *queued
+		for _, q := range w.queue {
+			if !q.recalled && q.trial.Started.IsZero() {
+				n++
+				last = q
+			}
+		}
+		if w.connected && n > most {
+			most, best = n, last
+		}
+	}
+	return best
+}
+
+func (s *State) recall(q *queued) {
+	q.recalled = true
+	s.send(Recall{q.trial.Worker, refOf(q.trial)})
+}
+
+// recallAll recalls what is queued of a sweep.
+func (s *State) recallAll(sw *sweep) {
+	for _, i := range sortedIndices(sw.running) {
+		t := sw.running[i]
+		for _, q := range s.workers[t.Worker].queue {
+			if q.trial == t && t.Started.IsZero() && !q.recalled {
+				s.recall(q)
+			}
+		}
+	}
+}
+
+func (s *State) onReturned(now time.Time, e Returned) {
+	sw, t := s.live(e.Worker, e.Ref)
+	if t == nil {
+		return // a repetition, or it went elsewhere already
+	}
+	t.Returned++
+	s.end(now, sw, t, sweeps.Outcome{Class: sweeps.ClassPreempted, ExitCode: -1, Message: "given back by " + t.WorkerName + " before it was started"}, nil)
+}

@@ -1,0 +1,133 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"swath/trainer/vit"
+)
+
+// tiny are parameters of a ViT that makes a step in a millisecond.
+func tiny() map[string]any {
+	return map[string]any{"image_size": 16, "patch_size": 8, "embed_dim": 12, "heads": 3, "encoder_layers": 2, "mlp_dim": 16, "batch_size": 4}
+}
+
+func TestRunMeasuresTheTrainersModel(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	r, err := Run(context.Background(), Options{Model: "vit", Params: tiny(), Threads: 1, Steps: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := vit.NewConfig(tiny())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := r.StepGFLOP*1e9, c.FLOPs(); math.Abs(got-want) > 1e3 {
+		t.Errorf("a step is %v operations, want the trainer's %v", got, want)
+	}
+	if r.Model != "vit" || r.Threads != 1 || r.Steps != 3 || r.Kernel == "" {
+		t.Errorf("result is of another run: %+v", r)
+	}
+	if r.StepMS <= 0 || r.GFLOPS <= 0 || r.PeakFraction < 0 || r.PeakFraction > 1 || r.RSSMB <= 1 {
+		t.Errorf("figures that cannot be: %+v", r)
+	}
+	if after := runtime.GOMAXPROCS(0); after != before {
+		t.Errorf("the process is left with %d processors, had %d", after, before)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"model":"vit","threads":1,"step_ms":`; !strings.HasPrefix(string(b), want) {
+		t.Errorf("JSON is %s, want it to start with %s", b, want)
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"no such model", Options{Model: "resnet", Steps: 1}, `model "resnet": there is no benchmark of it; there is`},
+		{"no steps", Options{Model: "vit"}, "0 steps: want at least 1"},
+		{"too many threads", Options{Model: "vit", Steps: 1, Threads: 5000}, "5000 threads"},
+		{"bad parameter", Options{Model: "vit", Steps: 1, Params: map[string]any{"heads": 7}}, "7 does not divide embed_dim 240"},
+		{"unknown parameter", Options{Model: "vit", Steps: 1, Params: map[string]any{"head": 7}}, `did you mean "heads"?`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := Run(context.Background(), test.o); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want %q in it", err, test.want)
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, Options{Model: "vit", Params: tiny(), Steps: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error of a run that was ended is %v, want the context's", err)
+	}
+}
+
+func TestMeasureEndsWithTheLoss(t *testing.T) {
+	n := 0
+	step := func() (float64, error) {
+		n++
+		if n == 3 {
+			return math.NaN(), nil
+		}
+		return 1, nil
+	}
+	if _, err := measure(context.Background(), step, 5); err == nil || !strings.Contains(err.Error(), "NaN at step 3") {
+		t.Errorf("error is %v, want the step at which the loss was NaN", err)
+	}
+	broken := errors.New("broken")
+	_, err := measure(context.Background(), func() (float64, error) { return 0, broken }, 1)
+	if !errors.Is(err, broken) {
+		t.Errorf("error is %v, want the step's", err)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, test := range []struct {
+		times []time.Duration
+		want  time.Duration
+	}{
+		{[]time.Duration{7}, 7},
+		{[]time.Duration{9, 1, 5}, 5},
+		{[]time.Duration{9, 1, 5, 7}, 6},
+	} {
+		if got := median(test.times); got != test.want {
+			t.Errorf("median of %v is %d, want %d", test.times, got, test.want)
+		}
+	}
+}
+
+func TestParams(t *testing.T) {
+	got, err := Params(vit.Params(), []string{"patch_size=8", "dropout=0.25", "optimizer=sgd", "learning_rate=1e-3", "dataset=7", "new=x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"patch_size": 8.0, "dropout": 0.25, "optimizer": "sgd", "learning_rate": 1e-3, "dataset": "7", "new": "x"}
+	if len(got) != len(want) {
+		t.Fatalf("parameters are %v, want %v", got, want)
+	}
+	for name, w := range want {
+		if got[name] != w {
+			t.Errorf("%s is %v (%T), want %v (%T)", name, got[name], got[name], w, w)
+		}
+	}
+	for _, bad := range []string{"patch_size", "=3", "threads=2"} {
+		if _, err := Params(vit.Params(), []string{bad}); err == nil {
+			t.Errorf("parameter %q is accepted", bad)
+		}
+	}
+	if _, err := Params(vit.Params(), []string{"heads=3", "heads=4"}); err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("error of a parameter given twice is %v", err)
+	}
+}

@@ -1,0 +1,58 @@
+package bench
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	"swath/trainer/vit"
+)
+
+// model is a trainer's model, ready to be trained over and over on one batch of noise.
+type model struct {
+	step  func() (loss float64, err error)
+	flops float64 // a step's work
+}
+
+// models are the trainers that can be measured, each with how a trial's parameters
+// become its model.
+var models = map[string]func(params map[string]any) (model, error){
+	vit.Name: newViT,
+}
+
+// Models returns the names of the models that can be measured, sorted.
+func Models() []string { return slices.Sorted(maps.Keys(models)) }
+
+func newViT(params map[string]any) (model, error) {
+	c, err := vit.NewConfig(params)
+	if err != nil {
+		return model{}, err
+	}
+	m, err := vit.NewModel(c)
+	if err != nil {
+		return model{}, err
+	}
+	r := noise()
+	batch := m.TrainBatch()
+	fill(batch.Images, r)
+	for i := range batch.Labels {
+		batch.Labels[i] = int32(r.IntN(c.Classes))
+	}
+	return model{
+		step: func() (float64, error) {
+			result, err := m.Step()
+			return result.Loss, err
+		},
+		flops: c.FLOPs(),
+	}, nil
+}
+
+// noise is the generator of the images; always the same.
+func noise() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+
+// fill draws pixels from the standard normal distribution, as normalised images have them.
+func fill(pixels []float32, r *rand.Rand) {
+	for i := range pixels {
+		pixels[i] = float32(r.NormFloat64())
+	}
+}
