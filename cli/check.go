@@ -46,7 +46,7 @@ func (f *sweepFile) checkTrainer() error {
 	which := fmt.Sprintf("in trial %d", index)
 	switch {
 	case all == 1:
-		which = "in the only trial"
+		which = "in the sweep's only trial"
 	case bad == all:
 		which = fmt.Sprintf("in trial %d; none of the %s trials%s can run", index, thousands(all), f.beginning())
 	case bad > 1:
@@ -74,7 +74,7 @@ func (f *sweepFile) atParameters(err error, which string) error {
 	for i, e := range list {
 		text := oneLine(e)
 		name, _, _ := strings.Cut(text, ":")
-		out[i] = f.spec.ErrorAt(name, "%s, %s", text, which)
+		out[i] = f.spec.ErrorAt(name, "%s (%s)", text, which)
 	}
 	return out
 }

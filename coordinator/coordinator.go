@@ -107,13 +107,12 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			batch = append(batch[:0], r)
 		}
 		batch = c.gather(batch)
-		if next := c.turn(state, batch); next != nil {
-			state = next
-		} else {
+		if changes, err := c.turn(state, batch); err != nil {
 			// The commit failed. Wait a little, then begin again from the store.
 			if state, err = c.reload(ctx); err != nil {
 				return nil
 			}
+			c.recall(changes)
 		}
 		timer.Reset(c.sleep(state))
 	}
@@ -132,9 +131,9 @@ func (c *Coordinator) gather(batch []request) []request {
 	return batch
 }
 
-// turn is one turn of the loop. It returns the state to go on with, nil if the commit
-// failed.
-func (c *Coordinator) turn(state *dispatch.State, batch []request) *dispatch.State {
+// turn is one turn of the loop. An error says that the commit of the changes failed: the
+// state is then ahead of the store, and of no use.
+func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Changes, error) {
 	now := c.cfg.Now()
 	answers := make([]error, len(batch))
 	for i, r := range batch {
@@ -167,11 +166,10 @@ func (c *Coordinator) turn(state *dispatch.State, batch []request) *dispatch.Sta
 			r.reply <- answers[i]
 		}
 	}
-	if failed != nil {
-		return nil
+	if failed == nil {
+		c.watch.publish(changes)
 	}
-	c.watch.publish(changes)
-	return state
+	return changes, failed
 }
 
 func (c *Coordinator) sleep(state *dispatch.State) time.Duration {
@@ -203,6 +201,27 @@ func (c *Coordinator) reload(ctx context.Context) (*dispatch.State, error) {
 		}
 		c.cfg.Log.Error("loading the state again failed", "err", err)
 	}
+}
+
+// recall tells the watchers what of the changes is in the store although their commit
+// failed: it may have been written before the error came.
+func (c *Coordinator) recall(changes dispatch.Changes) {
+	written := dispatch.Changes{Sweeps: changes.Sweeps}
+	for _, t := range changes.Trials {
+		if !t.State.Terminal() {
+			continue
+		}
+		err := c.store.Trials(t.Sweep, t.Index, func(row *sweeps.Trial) bool {
+			if row.Index == t.Index && row.Attempt == t.Attempt && row.State == t.State {
+				written.Trials = append(written.Trials, row)
+			}
+			return false
+		})
+		if err != nil {
+			c.cfg.Log.Error("what a failed commit wrote cannot be read: followers of the sweep may miss the end of a trial", "trial", t.ID, "err", err)
+		}
+	}
+	c.watch.publish(written)
 }
 
 // load builds the dispatcher's state from the store.

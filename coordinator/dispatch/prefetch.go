@@ -25,12 +25,12 @@ func (w *worker) busy() int { return len(w.running) - len(w.queue) }
 // mayQueue reports whether the worker may be given a trial that needs so much beyond its
 // slots. Whichever of its trials ends first has to make room for it, or else what was
 // queued could start into resources that are not free.
-func (w *worker) mayQueue(s *State, needs sweeps.Resources) bool {
+func (w *worker) mayQueue(needs sweeps.Resources) bool {
 	if !w.open() || w.alone != nil || w.busy() < w.Slots || len(w.queue) >= w.Prefetch {
 		return false
 	}
-	for key := range w.running {
-		if !s.sweeps[key.Sweep].policy.Needs.Fits(needs) {
+	for sw := range w.of {
+		if !sw.policy.Needs.Fits(needs) {
 			return false
 		}
 	}
@@ -92,7 +92,7 @@ func (s *State) requeue(w *worker) {
 func (s *State) prefetch(now time.Time, ready []*sweep, workers []*worker) {
 	for len(workers) > 0 {
 		workers = slices.DeleteFunc(workers, func(w *worker) bool {
-			sw := s.choose(now, ready, func(sw *sweep) bool { return !sw.wantsAlone(now) && w.mayQueue(s, sw.policy.Needs) })
+			sw := s.choose(now, ready, func(sw *sweep) bool { return !sw.wantsAlone(now) && w.mayQueue(sw.policy.Needs) })
 			if sw == nil {
 				return true
 			}

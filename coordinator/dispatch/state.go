@@ -45,6 +45,7 @@ type worker struct {
 	draining  bool
 	lease     time.Time // the end of it
 	running   map[sweeps.TrialKey]*sweeps.Trial
+	of        map[*sweep]int   // how many of the running are of which sweep
 	used      sweeps.Resources // by those that are not queued
 	queue     []*queued        // of the running, those that wait on the worker for a slot
 	alone     *sweeps.Trial    // the trial that has the worker to itself
@@ -93,6 +94,7 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 					Worker:  sweeps.Worker{ID: t.Worker, Name: t.WorkerName},
 					lease:   now.Add(2 * s.cfg.Lease),
 					running: map[sweeps.TrialKey]*sweeps.Trial{},
+					of:      map[*sweep]int{},
 				}
 				s.workers[t.Worker] = w
 			}
@@ -125,6 +127,7 @@ func (s *State) drop(sw *sweep) {
 func (s *State) hold(sw *sweep, w *worker, t *sweeps.Trial) {
 	sw.running[t.Index] = t
 	w.running[t.TrialKey] = t
+	w.of[sw]++
 	if w.busy() > w.Slots && w.Slots > 0 {
 		w.queue = append(w.queue, &queued{trial: t, needs: sw.policy.Needs})
 		return
@@ -139,6 +142,9 @@ func (s *State) release(sw *sweep, t *sweeps.Trial) {
 	delete(sw.running, t.Index)
 	w := s.workers[t.Worker]
 	delete(w.running, t.TrialKey)
+	if w.of[sw]--; w.of[sw] == 0 {
+		delete(w.of, sw)
+	}
 	if w.dequeue(t) {
 		return
 	}

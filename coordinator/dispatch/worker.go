@@ -14,7 +14,7 @@ import (
 func (s *State) onHello(now time.Time, e Hello) {
 	w := s.workers[e.Worker.ID]
 	if w == nil {
-		w = &worker{running: map[sweeps.TrialKey]*sweeps.Trial{}}
+		w = &worker{running: map[sweeps.TrialKey]*sweeps.Trial{}, of: map[*sweep]int{}}
 		s.workers[e.Worker.ID] = w
 	} else if w.connected && w.session != e.Session {
 		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func gemm9x48AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+// func gemm9x48AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·gemm9x48AVX512(SB), NOSPLIT, $0-88
+TEXT ·gemm9x48AVX512(SB), NOSPLIT, $0-104
 	MOVQ       k+0(FP), AX
 	MOVQ       rs+16(FP), CX
 	MOVQ       ks+24(FP), DX
@@ -88,6 +88,8 @@ TEXT ·gemm9x48AVX512(SB), NOSPLIT, $0-88
 	JNE        strided
 	CMPQ       BX, $0x000000c0
 	JNE        strided
+	MOVQ       ahead+88(FP), DI
+	MOVQ       stride+96(FP), R8
 
 packed:
 	CMPQ         AX, $0x04
@@ -248,6 +250,8 @@ packed:
 	VFMADD231PS  Z27, Z30, Z24
 	VFMADD231PS  Z28, Z30, Z25
 	VFMADD231PS  Z29, Z30, Z26
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000300, R9
 	SUBQ         $0x04, AX
@@ -692,9 +696,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func gemm9x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+// func gemm9x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-88
+TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-104
 	MOVQ       k+0(FP), AX
 	MOVQ       rs+16(FP), CX
 	MOVQ       ks+24(FP), DX
@@ -758,6 +762,8 @@ TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-88
 	JNE        strided
 	CMPQ       BX, $0x000000c0
 	JNE        strided
+	MOVQ       ahead+88(FP), DI
+	MOVQ       stride+96(FP), R8
 
 packed:
 	CMPQ         AX, $0x04
@@ -878,6 +884,8 @@ packed:
 	VBROADCASTSS 140(SI), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000300, R9
 	SUBQ         $0x04, AX
@@ -1229,9 +1237,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func gemm9x16AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+// func gemm9x16AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-88
+TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-104
 	MOVQ       k+0(FP), AX
 	MOVQ       rs+16(FP), CX
 	MOVQ       ks+24(FP), DX
@@ -1277,6 +1285,8 @@ TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-88
 	JNE        strided
 	CMPQ       BX, $0x000000c0
 	JNE        strided
+	MOVQ       ahead+88(FP), DI
+	MOVQ       stride+96(FP), R8
 
 packed:
 	CMPQ         AX, $0x04
@@ -1357,6 +1367,8 @@ packed:
 	VFMADD231PS  Z9, Z10, Z7
 	VBROADCASTSS 140(SI), Z10
 	VFMADD231PS  Z9, Z10, Z8
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000300, R9
 	SUBQ         $0x04, AX
@@ -2172,9 +2184,9 @@ round:
 	VZEROUPPER
 	RET
 
-// func gemm6x16AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+// func gemm6x16AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-88
+TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-104
 	MOVQ       k+0(FP), AX
 	MOVQ       rs+16(FP), CX
 	MOVQ       ks+24(FP), DX
@@ -2217,6 +2229,8 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-88
 	JNE        strided
 	CMPQ       BX, $0x00000040
 	JNE        strided
+	MOVQ       ahead+88(FP), DI
+	MOVQ       stride+96(FP), R9
 
 packed:
 	CMPQ         AX, $0x04
@@ -2301,6 +2315,8 @@ packed:
 	VBROADCASTSS 92(SI), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT1   (DI)
+	ADDQ         R9, DI
 	ADDQ         $0x00000060, SI
 	ADDQ         $0x00000100, R8
 	SUBQ         $0x04, AX
@@ -2583,9 +2599,9 @@ DATA mask16<>+120(SB)/4, $0x00000000
 DATA mask16<>+124(SB)/4, $0x00000000
 GLOBL mask16<>(SB), RODATA|NOPTR, $128
 
-// func gemm6x8AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+// func gemm6x8AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-88
+TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-104
 	MOVQ       k+0(FP), AX
 	MOVQ       rs+16(FP), CX
 	MOVQ       ks+24(FP), DX
@@ -2622,6 +2638,8 @@ TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-88
 	JNE        strided
 	CMPQ       BX, $0x00000040
 	JNE        strided
+	MOVQ       ahead+88(FP), DI
+	MOVQ       stride+96(FP), R9
 
 packed:
 	CMPQ         AX, $0x04
@@ -2678,6 +2696,8 @@ packed:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 92(SI), Y7
 	VFMADD231PS  Y6, Y7, Y5
+	PREFETCHT1   (DI)
+	ADDQ         R9, DI
 	ADDQ         $0x00000060, SI
 	ADDQ         $0x00000100, R8
 	SUBQ         $0x04, AX

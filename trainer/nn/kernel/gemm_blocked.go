@@ -3,7 +3,7 @@
 package kernel
 
 // microKernel computes C = alpha·A·B + beta·C for one tile; see gen/gemm.go for its arguments.
-type microKernel func(k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, rows, cols int, alpha, beta float32)
+type microKernel func(k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, rows, cols int, alpha, beta float32, ahead *float32, stride int)
 
 // tile is a micro-kernel with what goes with it. The blocked product around it follows Van Zee and van de Geijn,
 // "BLIS: A Framework for Rapidly Instantiating BLAS Functionality" (2015): B is packed once into slivers as wide as
@@ -35,6 +35,9 @@ const (
 	maxDepth     = 512
 	stripSlivers = 4
 	blockSize    = 64 << 10
+
+	// roundSteps is how many terms a round of the micro-kernel's loop over packed slivers makes; gen's unroll.
+	roundSteps = 4
 
 	// panelDepth·panelCols is how much of B is packed at once: 16 MiB at most.
 	panelDepth = 2048
@@ -88,11 +91,16 @@ func (t *tile) gemm(p product, threads int) {
 	t.gemmPanels(&p, threads, balance(p.k, panelDepth), panelCols)
 }
 
-// gemmPanels computes p by panels of B of depth terms and cols columns.
+// gemmPanels computes p by panels of B of depth terms and cols columns. On one goroutine, which packs every panel
+// itself, the next one is fetched while one is computed.
 func (t *tile) gemmPanels(p *product, threads, depth, cols int) {
 	for j := 0; j < p.n; j += cols {
 		for l := 0; l < p.k; l += depth {
-			t.gemmPanel(p.sub(0, p.m, j, min(cols, p.n-j), l, min(depth, p.k-l)), threads)
+			b := t.newPanel(p.sub(0, p.m, j, min(cols, p.n-j), l, min(depth, p.k-l)), threads)
+			if rest := p.k - l - depth; threads == 1 && rest > 0 {
+				b.fetch(p.sub(0, p.m, j, b.n, l+depth, min(depth, rest)))
+			}
+			b.compute()
 		}
 	}
 }

@@ -7,6 +7,7 @@ package kernel
 type panel struct {
 	*tile
 	product
+	threads int
 
 	depth int // of a block of terms
 
@@ -22,11 +23,13 @@ type panel struct {
 
 	tasks, colTasks      int
 	blockRows, blockCols int // of C, of a task
+
+	ahead *ahead // what to fetch during the tasks, if that is known; only on one goroutine
 }
 
-// gemmPanel computes p, a product of at most panelDepth terms and panelCols columns.
-func (t *tile) gemmPanel(p product, threads int) {
-	b := panel{tile: t, product: p, depth: balance(p.k, maxDepth)}
+// newPanel prepares p, a product of at most panelDepth terms and panelCols columns, for so many goroutines.
+func (t *tile) newPanel(p product, threads int) panel {
+	b := panel{tile: t, product: p, threads: threads, depth: balance(p.k, maxDepth)}
 
 	// Packing pays by being read often: B once for each sliver of A, and A once for each sliver of B. Rows that
 	// lie a multiple of 2 KiB apart fall on few sets of the first-level cache and are packed in any case.
@@ -38,14 +41,12 @@ func (t *tile) gemmPanel(p product, threads int) {
 	if b.directB {
 		b.first = b.edge / t.nr
 	}
-	if slivers > b.first {
-		buf := getScratch(p.k * (slivers - b.first) * t.nr)
-		defer buf.put()
-		b.packed = buf.x
+	switch {
+	case slivers == b.first:
+	case p.transB:
+		b.packs = slivers - b.first
+	default:
 		b.packs = ceilDiv(p.k, packDepth)
-		if p.transB {
-			b.packs = slivers - b.first
-		}
 	}
 
 	// Rows are shared among tasks in blocks, and columns too where there are few rows; then A is packed once for
@@ -58,9 +59,40 @@ func (t *tile) gemmPanel(p product, threads int) {
 	}
 	b.colTasks = ceilDiv(p.n, b.blockCols)
 	b.tasks = rowTasks * b.colTasks
+	return b
+}
 
-	if threads > 1 {
-		b.parallel(threads)
+// fetch has next, the product whose packing follows, fetched during the tasks of b.
+func (b *panel) fetch(next product) {
+	calls := ceilDiv(b.m, b.mr) * ceilDiv(b.n, b.nr) * ceilDiv(b.k, b.depth)
+	b.ahead = aheadOf(calls, next.regionB(), next.regionA(0, next.m))
+}
+
+// regionA returns where the rows i0 to i1 of op(A) are.
+func (p *product) regionA(i0, i1 int) region {
+	if p.transA {
+		return region{p.a[i0:], p.lda, i1 - i0, p.k}
+	}
+	return region{p.a[i0*p.lda:], p.lda, p.k, i1 - i0}
+}
+
+// regionB returns where op(B) is.
+func (p *product) regionB() region {
+	if p.transB {
+		return region{p.b, p.ldb, p.k, p.n}
+	}
+	return region{p.b, p.ldb, p.n, p.k}
+}
+
+// compute does the work of b.
+func (b *panel) compute() {
+	if b.packs > 0 {
+		buf := getScratch(b.k * (ceilDiv(b.n, b.nr) - b.first) * b.nr)
+		defer buf.put()
+		b.packed = buf.x
+	}
+	if b.threads > 1 {
+		b.parallel()
 		return
 	}
 	for i := range b.packs {
@@ -73,9 +105,9 @@ func (t *tile) gemmPanel(p product, threads int) {
 
 // parallel does the work of b. It takes a copy, as what goroutines share is allocated on the heap, which small
 // products, on one goroutine, do without.
-func (b panel) parallel(threads int) {
-	parallel(threads, b.packs, 1, func(i, _ int) { b.pack(i) })
-	parallel(threads, b.tasks, 1, func(i, _ int) { b.task(i) })
+func (b panel) parallel() {
+	parallel(b.threads, b.packs, 1, func(i, _ int) { b.pack(i) })
+	parallel(b.threads, b.tasks, 1, func(i, _ int) { b.task(i) })
 }
 
 // pack does one of packs.
@@ -90,7 +122,14 @@ func (b *panel) pack(i int) {
 // task does one of tasks.
 func (b *panel) task(i int) {
 	row, col := i/b.colTasks*b.blockRows, i%b.colTasks*b.blockCols
-	b.block(row, min(row+b.blockRows, b.m), col, min(col+b.blockCols, b.n))
+	row1, col1 := min(row+b.blockRows, b.m), min(col+b.blockCols, b.n)
+	a := b.ahead
+	if next := row + b.threads*b.blockRows; a == nil && next < b.m && b.colTasks == 1 && !b.directA {
+		// Most likely this goroutine's next task, as all take about as long.
+		calls := (row1 - row) / b.mr * ceilDiv(b.n, b.nr) * ceilDiv(b.k, b.depth)
+		a = aheadOf(calls, b.regionA(next, min(next+b.blockRows, b.m)))
+	}
+	b.block(row, row1, col, col1, a)
 }
 
 // packRowsB packs the terms l to end of op(B) = B, all slivers.
@@ -130,8 +169,8 @@ func (b *panel) sliverB(j, l, k int) (*float32, int) {
 	}
 }
 
-// block computes rows i0 to i1 and columns j0 to j1 of C.
-func (b *panel) block(i0, i1, j0, j1 int) {
+// block computes rows i0 to i1 and columns j0 to j1 of C, and fetches a meanwhile.
+func (b *panel) block(i0, i1, j0, j1 int, a *ahead) {
 	mr := b.mr
 	sliver := mr*b.depth + b.lanes // packing may run over the end by a vector
 	slivers := ceilDiv(i1-i0, mr)
@@ -152,7 +191,8 @@ func (b *panel) block(i0, i1, j0, j1 int) {
 					cols := min(b.nr, j1-j)
 					kernel := b.kernels[(cols-1)/b.lanes]
 					bp, bs := b.sliverB(j, l, k)
-					kernel(k, ap, rs, ks, bp, bs, &b.c[i*b.ldc+j], b.ldc, min(mr, i1-i), cols, b.alpha, beta)
+					fetch, stride := a.piece(k/roundSteps, bp)
+					kernel(k, ap, rs, ks, bp, bs, &b.c[i*b.ldc+j], b.ldc, min(mr, i1-i), cols, b.alpha, beta, fetch, stride)
 				}
 			}
 		}

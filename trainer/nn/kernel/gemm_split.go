@@ -5,8 +5,11 @@ package kernel
 const (
 	// splitMemory is the space for the partial results of a split product, 4 MiB.
 	splitMemory = 1 << 20
-	// splitBlock is how many rows and columns of C one task computes at most; it packs its own A and B.
-	splitBlock = 512
+	// splitBlock is how many rows and columns of C one task computes at most; it packs its own A and B, splitDepth
+	// terms at a time, so that the packed B stays in the second-level cache. With these sizes there are about as
+	// many calls of the micro-kernel as rows of A or B to fetch for the next terms.
+	splitBlock = 576
+	splitDepth = 288
 	// reduceGrain is how many elements of C one goroutine sums at a time.
 	reduceGrain = 4096
 )
@@ -38,8 +41,7 @@ func (t *tile) gemmSplit(p product, s, threads int) {
 		q := p.sub(i, min(rows, p.m-i), j, min(cols, p.n-j), l, min(depth, p.k-l))
 		q.alpha, q.beta = 1, 0
 		q.c, q.ldc = buf.x[part*size+i*p.n+j:], p.n
-		// One block of terms at a time, so that the packed B stays in the second-level cache.
-		t.gemmPanels(&q, 1, balance(q.k, maxDepth), cols)
+		t.gemmPanels(&q, 1, balance(q.k, splitDepth), cols)
 	})
 
 	parts := ceilDiv(p.k, depth)

@@ -6,21 +6,24 @@ package kernel
 
 // gemm9x48AVX512 computes C = alpha·A·B + beta·C for a tile of 9×48, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
-func gemm9x48AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+func gemm9x48AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 
 // gemm9x32AVX512 computes C = alpha·A·B + beta·C for a tile of 9×32, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
-func gemm9x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+func gemm9x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 
 // gemm9x16AVX512 computes C = alpha·A·B + beta·C for a tile of 9×16, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
-func gemm9x16AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+func gemm9x16AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 
 // packAAVX512 packs k rows of slivers·9+rest elements from src, ld apart, into slivers of 9 columns, ss apart in dst.
 // A last one of rest columns, if any, is filled up with zeros. A vector may be written over the end of a sliver.
@@ -47,15 +50,17 @@ func peakAVX512(n int)
 
 // gemm6x16AVX2 computes C = alpha·A·B + beta·C for a tile of 6×16, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
-func gemm6x16AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+func gemm6x16AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 
 // gemm6x8AVX2 computes C = alpha·A·B + beta·C for a tile of 6×8, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
-func gemm6x8AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32)
+func gemm6x8AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, rows int, cols int, alpha float32, beta float32, ahead *float32, stride int)
 
 // packAAVX2 packs k rows of slivers·6+rest elements from src, ld apart, into slivers of 6 columns, ss apart in dst.
 // A last one of rest columns, if any, is filled up with zeros. A vector may be written over the end of a sliver.

@@ -16,10 +16,11 @@ import (
 // scaled and added to C at the end; rows and cols say how much of it C has.
 func (i *isa) gemm(nv int) {
 	TEXT(fmt.Sprintf("gemm%dx%d%s", i.rows, nv*i.lanes, i.name), functionAttributes,
-		"func(k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, rows, cols int, alpha, beta float32)")
+		"func(k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, rows, cols int, alpha, beta float32, ahead *float32, stride int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("gemm%dx%d%s computes C = alpha·A·B + beta·C for a tile of %d×%d, of which C has rows×cols.", i.rows, nv*i.lanes, i.name, i.rows, nv*i.lanes),
-		"A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.")
+		"A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.",
+		fmt.Sprintf("If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every %d steps.", unroll))
 
 	k := Load(Param("k"), GP64())
 	rs := Load(Param("rs"), GP64())
@@ -88,12 +89,15 @@ func (i *isa) gemm(nv int) {
 	JNE(LabelRef("strided"))
 	CMPQ(bs, U32(uint32(4*i.vecs*i.lanes)))
 	JNE(LabelRef("strided"))
+	ahead, stride := Load(Param("ahead"), GP64()), Load(Param("stride"), GP64())
 	Label("packed")
 	CMPQ(k, U8(unroll))
 	JL(LabelRef("rest"))
 	for u := range unroll {
 		step(func(r int) Mem { return Mem{Base: a[0], Disp: 4 * (u*i.rows + r)} }, Mem{Base: b, Disp: u * i.vecs * i.bytes()}, func(int) {})
 	}
+	PREFETCHT1(Mem{Base: ahead})
+	ADDQ(stride, ahead)
 	ADDQ(U32(uint32(unroll*4*i.rows)), a[0])
 	ADDQ(U32(uint32(unroll*i.vecs*i.bytes())), b)
 	SUBQ(U8(unroll), k)
@@ -227,7 +231,7 @@ func (i *isa) peak() {
 	RET()
 }
 
-// unroll is how many steps of a packed product one round of the loop makes.
+// unroll is how many steps of a packed product one round of the loop makes; package kernel's roundSteps.
 const unroll = 4
 
 // peakFMAs is enough to fill two pipelines of four or five stages.
