@@ -60,6 +60,10 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 			return err
 		}
 	}
+	if offered := machineResources(); !offered.Fits(f.spec.Resources) {
+		return fmt.Errorf("%s: a trial asks for %s, and this machine offers %s: ask for less, or submit the sweep to a coordinator whose workers have it",
+			f.file, f.spec.Resources, offered)
+	}
 	name := f.spec.Name
 	if named {
 		name = a.cfg.Name

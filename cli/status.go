@@ -44,11 +44,18 @@ func (a *app) status(ctx context.Context, sweep string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	a.printStatus(st, workers)
+	var why []string
+	if !st.State.Terminal() && st.Counts.Running == 0 {
+		if why, err = cl.Explain(ctx, fmt.Sprintf("%s/%d", st.ID, st.Next)); err != nil {
+			return err
+		}
+	}
+	a.printStatus(st, workers, why)
 	return nil
 }
 
-func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus) {
+// printStatus prints the sweep; why says what its next trial waits for, if nothing runs.
+func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus, why []string) {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	row := func(key, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", key, fmt.Sprintf(format, args...)) }
 	row("sweep", "%s (%s)", st.Name, st.ID)
@@ -73,8 +80,8 @@ func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus) {
 		}
 	}
 	row("workers", "%d, with %d slots", len(workers), slots)
-	if !st.State.Terminal() && slots == 0 {
-		row("waiting", "for a worker: start one with `swath worker`")
+	for _, sentence := range why {
+		row("next trial", "%s", sentence)
 	}
 	_ = w.Flush() // to standard output, as all prints here
 	if len(st.Running) == 0 {

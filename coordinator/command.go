@@ -67,6 +67,9 @@ func (c *Coordinator) change(ctx context.Context, nameOrID, what string, event f
 	if err != nil {
 		return nil, err
 	}
+	if err := c.leftAlone(sw); err != nil {
+		return nil, err
+	}
 	if err := c.do(ctx, event(sw.ID)); err != nil {
 		return nil, err
 	}
@@ -74,11 +77,22 @@ func (c *Coordinator) change(ctx context.Context, nameOrID, what string, event f
 	return c.Sweep(string(sw.ID))
 }
 
+// leftAlone is the error of changing a sweep that the coordinator does not touch.
+func (c *Coordinator) leftAlone(sw *sweeps.Sweep) error {
+	if c.cfg.Rests == nil || sw.State.Terminal() || !c.cfg.Rests(sw) {
+		return nil
+	}
+	return fmt.Errorf("%w: sweep %q rests while a `swath run` works on another sweep of this home: try again when that has ended", sweeps.ErrConflict, sw.Name)
+}
+
 // Rerun makes trials of a sweep pending again and tells how many: those that failed, or of
 // those at the indices the ones that failed or were cancelled.
 func (c *Coordinator) Rerun(ctx context.Context, nameOrID string, failed bool, indices []int64) (*SweepStatus, int64, error) {
 	sw, err := c.find(nameOrID)
 	if err != nil {
+		return nil, 0, err
+	}
+	if err := c.leftAlone(sw); err != nil {
 		return nil, 0, err
 	}
 	l, err := c.specs.get(sw)

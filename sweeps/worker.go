@@ -45,7 +45,7 @@ func (r Resources) String() string {
 		add("gpus %g", r.GPUs)
 	}
 	if r.Memory != 0 {
-		add("memory %d B", r.Memory)
+		add("memory %.4g GiB", float64(r.Memory)/(1<<30))
 	}
 	if s == "" {
 		return "nothing"

@@ -111,7 +111,7 @@ func TestNoiseGradient(t *testing.T) {
 	for i, s := range [][]int{{1, 1, 1, 1}, {2, 3, 5, 7}, {5, 4, 4, 20}} {
 		t.Run(fmt.Sprint(s), func(t *testing.T) {
 			checkGradients(t, uint64(i), func(n *Net) *gorgonia.Node {
-				return n.Noise(variable(n, "x", s...), "noise", LeakyReLU(0.95))
+				return n.Noise(variable(n, "x", s...), "noise", LeakyReLU(0.995))
 			})
 		})
 	}
@@ -259,11 +259,11 @@ func TestBinaryCrossEntropyValue(t *testing.T) {
 func TestDeepGradient(t *testing.T) {
 	checkGradients(t, 6, func(n *Net) *gorgonia.Node {
 		style := n.Linear(n.PixelNorm(variable(n, "z", 3, 6), "z"), "style", 10)
-		x := n.AdaIN(n.Noise(n.Constant("input", 3, 2, 5), "noise", LeakyReLU(0.9)), style, "adain")
+		x := n.AdaIN(n.Noise(variable(n, "x", 3, 4, 4, 5), "noise", LeakyReLU(0.995)), style, "adain")
 		x = n.Conv(n.Upsample(x, "up"), "conv", ConvSpec{Out: 4, Kernel: 3, Stride: 1, Pad: 1})
-		x = n.BatchNorm(x, "norm", BatchNormSpec{Activation: LeakyReLU(0.9)})
+		x = n.BatchNorm(x, "norm", BatchNormSpec{Activation: LeakyReLU(0.995)})
 		x = n.ConvTranspose(x, "image", ConvSpec{Out: 3, Kernel: 4, Stride: 2, Pad: 1, Activation: Tanh()})
-		return n.Conv(x, "judge", ConvSpec{Out: 2, Kernel: 4, Stride: 2, Pad: 1, Activation: LeakyReLU(0.9)})
+		return n.Conv(x, "judge", ConvSpec{Out: 2, Kernel: 4, Stride: 2, Pad: 1, Activation: LeakyReLU(0.995)})
 	})
 }
 

@@ -7,6 +7,33 @@ import (
 	"swath/trainer/nn/kernel"
 )
 
+// Optimizer is a gorgonia.Solver whose learning rate a schedule sets and whose memory is
+// part of a checkpoint.
+type Optimizer interface {
+	gorgonia.Solver
+	// SetLearningRate sets the learning rate of the next steps.
+	SetLearningRate(rate float64)
+	// State returns what the optimiser remembers about the weights that it steps. The
+	// vectors are the optimiser's own memory.
+	State(weights []*Trainable) (SolverState, error)
+	// SetState makes the optimiser go on from a state that [Optimizer.State] returned, with
+	// the same weights. It copies the vectors.
+	SetState(weights []*Trainable, s SolverState) error
+}
+
+// SolverState is what an optimiser remembers between steps.
+type SolverState struct {
+	Step    int // steps done
+	Vectors []SolverVector
+}
+
+// SolverVector is what an optimiser remembers about one weight, an element for each of
+// the weight's. Its name is the weight's with what it is behind: "head.bias/adam.m".
+type SolverVector struct {
+	Name string
+	Data []float32
+}
+
 // Adam is a gorgonia.Solver: Adam (Kingma and Ba 2015) in one pass over each
 // weight, with decoupled weight decay (AdamW, Loshchilov and Hutter 2019) if
 // WeightDecay is not 0. The rest of the weights' state is kept by position, so
@@ -25,6 +52,32 @@ type Adam struct {
 // NewAdam returns Adam with the paper's β1 = 0.9, β2 = 0.999 and ε = 1e-8.
 func NewAdam(learningRate float64) *Adam {
 	return &Adam{LearningRate: learningRate, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
+}
+
+// SetLearningRate sets the learning rate of the next steps.
+func (a *Adam) SetLearningRate(rate float64) { a.LearningRate = rate }
+
+// State returns the running means of the gradient and of its square, for each weight.
+func (a *Adam) State(weights []*Trainable) (SolverState, error) {
+	s := SolverState{Step: a.step}
+	var err error
+	if s.Vectors, err = vectors(weights, []string{"/adam.m", "/adam.v"}, []*[][]float32{&a.m, &a.v}); err != nil {
+		return s, fmt.Errorf("adam: %w", err)
+	}
+	return s, nil
+}
+
+// SetState takes over a state.
+func (a *Adam) SetState(weights []*Trainable, s SolverState) error {
+	own, err := a.State(weights)
+	if err == nil {
+		err = copyVectors(own.Vectors, s.Vectors)
+	}
+	if err != nil {
+		return fmt.Errorf("restoring adam: %w", err)
+	}
+	a.step = s.Step
+	return nil
 }
 
 // Step updates the weights by their gradients.
@@ -63,6 +116,30 @@ type SGD struct {
 	u [][]float32
 }
 
+// SetLearningRate sets the learning rate of the next steps.
+func (s *SGD) SetLearningRate(rate float64) { s.LearningRate = rate }
+
+// State returns the momentum of each weight. SGD counts no steps.
+func (s *SGD) State(weights []*Trainable) (SolverState, error) {
+	v, err := vectors(weights, []string{"/sgd.u"}, []*[][]float32{&s.u})
+	if err != nil {
+		return SolverState{}, fmt.Errorf("sgd: %w", err)
+	}
+	return SolverState{Vectors: v}, nil
+}
+
+// SetState takes over a state.
+func (s *SGD) SetState(weights []*Trainable, state SolverState) error {
+	own, err := s.State(weights)
+	if err == nil {
+		err = copyVectors(own.Vectors, state.Vectors)
+	}
+	if err != nil {
+		return fmt.Errorf("restoring sgd: %w", err)
+	}
+	return nil
+}
+
 // Step updates the weights by their gradients. The gradients are left as they are.
 func (s *SGD) Step(model []gorgonia.ValueGrad) error {
 	if s.u == nil {
@@ -89,6 +166,47 @@ func (s *SGD) Step(model []gorgonia.ValueGrad) error {
 			kernel.Axpy(float32(s.WeightDecay), w, u)
 		}
 		kernel.Axpy(float32(-s.LearningRate), u, w)
+	}
+	return nil
+}
+
+// vectors returns the optimiser's vectors of every weight, made where there are none
+// yet: kinds[k] are the vectors whose names end in suffixes[k], by weight.
+func vectors(weights []*Trainable, suffixes []string, kinds []*[][]float32) ([]SolverVector, error) {
+	var all []SolverVector
+	for k, kind := range kinds {
+		if *kind == nil {
+			*kind = make([][]float32, len(weights))
+		}
+		if len(*kind) != len(weights) {
+			return nil, fmt.Errorf("%d weights, but there were %d in the first step", len(weights), len(*kind))
+		}
+		for i, w := range weights {
+			if (*kind)[i] == nil {
+				(*kind)[i] = make([]float32, len(w.Data()))
+			}
+			if have := len((*kind)[i]); have != len(w.Data()) {
+				return nil, fmt.Errorf("weight %s has %d elements, but had %d in the first step", w.Name(), len(w.Data()), have)
+			}
+			all = append(all, SolverVector{w.Name() + suffixes[k], (*kind)[i]})
+		}
+	}
+	return all, nil
+}
+
+// copyVectors copies from's vectors into those of the same place in to; nothing is
+// copied unless all of them have the same names and sizes.
+func copyVectors(to, from []SolverVector) error {
+	if len(to) != len(from) {
+		return fmt.Errorf("the state has %d vectors, want %d", len(from), len(to))
+	}
+	for i, v := range from {
+		if v.Name != to[i].Name || len(v.Data) != len(to[i].Data) {
+			return fmt.Errorf("the state has %s of %d elements, want %s of %d", v.Name, len(v.Data), to[i].Name, len(to[i].Data))
+		}
+	}
+	for i, v := range from {
+		copy(to[i].Data, v.Data)
 	}
 	return nil
 }

@@ -70,6 +70,89 @@ func TestSolversFollowTheirEquations(t *testing.T) {
 	}
 }
 
+// TestSolversGoOn compares an optimiser that was restored after two steps with one that
+// was not interrupted, bit for bit.
+func TestSolversGoOn(t *testing.T) {
+	for name, make := range map[string]func() Optimizer{
+		"adam": func() Optimizer { return NewAdam(0.1) },
+		"sgd":  func() Optimizer { return &SGD{LearningRate: 0.1, Momentum: 0.9} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := NewNet(NewParams(1), NewWorkspace(), nil)
+			labels := n.Labels("labels", 2)
+			x := n.Input("x", 2, 3)
+			Normal(1)(x.Value().Data().([]float32), NewRand(1))
+			weights, err := n.Differentiate(n.CrossEntropy(n.Linear(x, "layer", 4), labels, "loss"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := n.Machine()
+			if err != nil {
+				t.Fatal(err)
+			}
+			steps := func(o Optimizer, rates ...float64) {
+				for _, rate := range rates {
+					o.SetLearningRate(rate)
+					if err := Run(m); err != nil {
+						t.Fatal(err)
+					}
+					if err := o.Step(ValueGrads(weights)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			clones := func() (all [][]float32) {
+				for _, w := range weights {
+					all = append(all, append([]float32(nil), w.Data()...))
+				}
+				return all
+			}
+			whole := make()
+			steps(whole, 0.1, 0.2)
+			state, err := whole.State(weights)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range state.Vectors {
+				state.Vectors[i].Data = append([]float32(nil), state.Vectors[i].Data...)
+			}
+			at := clones()
+			steps(whole, 0.05, 0.1)
+			want := clones()
+			for i, w := range weights {
+				copy(w.Data(), at[i])
+			}
+			second := make()
+			if err := second.SetState(weights, state); err != nil {
+				t.Fatal(err)
+			}
+			steps(second, 0.05, 0.1)
+			for i, w := range weights {
+				for j, v := range w.Data() {
+					if v != want[i][j] {
+						t.Fatalf("element %d of %s is %v after going on, %v without interruption", j, w.Name(), v, want[i][j])
+					}
+				}
+			}
+			if state.Vectors[0].Name != "layer.weight/"+name+map[string]string{"adam": ".m", "sgd": ".u"}[name] {
+				t.Errorf("the first vector is called %s", state.Vectors[0].Name)
+			}
+
+			state.Vectors[1].Name = "other"
+			if err := second.SetState(weights, state); err == nil || !strings.Contains(err.Error(), "the state has other of ") {
+				t.Errorf("a state of other weights gives %v", err)
+			}
+			state.Vectors = state.Vectors[1:]
+			if err := second.SetState(weights, state); err == nil || !strings.Contains(err.Error(), "vectors, want ") {
+				t.Errorf("an incomplete state gives %v", err)
+			}
+			if _, err := second.State(weights[1:]); err == nil || !strings.Contains(err.Error(), "but there were 2 in the first step") {
+				t.Errorf("the state of fewer weights gives %v", err)
+			}
+		})
+	}
+}
+
 func TestGradientBeforeARun(t *testing.T) {
 	n := NewNet(NewParams(1), NewWorkspace(), nil)
 	labels := n.Labels("labels", 2)
