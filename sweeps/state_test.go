@@ -186,7 +186,8 @@ func TestResources(t *testing.T) {
 	if !(Resources{}).IsZero() || have.IsZero() {
 		t.Error("IsZero is wrong")
 	}
-	if got := have.String(); got != "cpus 4, gpus 1, memory 100 B" {
+	have.Memory = 5 << 29
+	if got := have.String(); got != "cpus 4, gpus 1, memory 2.5 GiB" {
 		t.Errorf("String() = %q", got)
 	}
 }

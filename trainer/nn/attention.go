@@ -172,6 +172,26 @@ func dot(x, y []float32) float32 {
 	return sum
 }
 
+// ClassAttention returns how much the class token of one image attends to each of its
+// tokens, itself first, averaged over the heads: the mean of the first rows of P. qkv are
+// the image's queries, keys and values as [Net.Attention] takes them, tokens × 3·dim.
+func ClassAttention(qkv []float32, tokens, heads int) []float32 {
+	dim := len(qkv) / (3 * tokens)
+	d := dim / heads
+	mean, row := make([]float32, tokens), make([]float32, tokens)
+	scale := float32(1 / math.Sqrt(float64(d)))
+	for h := range heads {
+		q := qkv[h*d : (h+1)*d]
+		for t := range tokens {
+			k := t*3*dim + dim + h*d
+			row[t] = scale * dot(q, qkv[k:k+d])
+		}
+		kernel.Softmax(row, row, 1, tokens)
+		kernel.Axpy(1/float32(heads), row, mean)
+	}
+	return mean
+}
+
 // pool hands out scratch slices of one size to the goroutines of an operation.
 type pool struct{ p sync.Pool }
 

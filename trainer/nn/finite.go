@@ -73,7 +73,10 @@ func (b *base) origin() (label string, made uint64) {
 }
 
 // origin of a pick names the gradient that it picks: its label is that of an operation and d with the weight.
-func (p *pick) origin() (label string, made uint64) { return "the gradient " + p.label, p.id }
+func (p *pick) origin() (label string, made uint64) {
+	at := max(strings.LastIndex(p.label, " "), 0)
+	return "the gradient" + p.label[at:] + " of " + p.label[:at], p.id
+}
 
 // elements returns the float32 numbers that a node had in the last run; nil if it had none.
 func elements(node *gorgonia.Node) []float32 {

@@ -128,6 +128,110 @@ func TestAttentionByDefinition(t *testing.T) {
 	}
 }
 
+// TestClassAttention compares with the attention operation, whose values are set to pick
+// out the probabilities: v of token t is 1 in element t.
+func TestClassAttention(t *testing.T) {
+	const tokens, heads, d = 5, 2, 5
+	const dim = heads * d
+	p := NewParams(3)
+	y := run(t, p, nil, func(n *Net) *gorgonia.Node {
+		qkv := variable(n, "qkv", 2*tokens, 3*dim)
+		w, _ := p.Get("qkv", nil, 2*tokens, 3*dim)
+		for token := range 2 * tokens {
+			v := w.Data()[token*3*dim+2*dim:][:dim]
+			clear(v)
+			for h := range heads {
+				v[h*d+token%tokens] = 1
+			}
+		}
+		return n.Attention(qkv, "attention", tokens, heads)
+	})
+	w, _ := p.Get("qkv", nil, 2*tokens, 3*dim)
+	for image := range 2 {
+		got := ClassAttention(w.Data()[image*tokens*3*dim:(image+1)*tokens*3*dim], tokens, heads)
+		row, sum := y[image*tokens*dim:], 0.0
+		for token := range tokens {
+			want := (row[token] + row[d+token]) / 2
+			if math.Abs(float64(got[token]-want)) > 1e-6 {
+				t.Errorf("image %d attends %v to token %d, want %v", image, got[token], token, want)
+			}
+			sum += float64(got[token])
+		}
+		if math.Abs(sum-1) > 1e-6 {
+			t.Errorf("image %d attends %v in total, want 1", image, sum)
+		}
+	}
+}
+
+// TestNonFinite plants a bad number in several places and asks which tensor shows it first.
+func TestNonFinite(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for name, c := range map[string]struct {
+		plant func(x []float32, p *Params)
+		want  string
+		loss  bool // whether the loss shows it
+	}{
+		"nothing": {func([]float32, *Params) {}, "", false},
+		"input":   {func(x []float32, _ *Params) { x[3] = nan }, "input x has 1 NaN and 0 Inf among 12 elements, the first at 3", true},
+		"weight": {func(_ []float32, p *Params) {
+			w, _ := p.Get("b.bias", nil, 2)
+			w.Data()[1] = inf
+		}, "weight b.bias has 0 NaN and 1 Inf among 2 elements, the first at 1", true},
+		"activation": {func(x []float32, p *Params) {
+			w, _ := p.Get("a.weight", nil, 3, 5)
+			w.Data()[0], x[0] = 1e30, 1e30
+		}, "the result of linear a has 0 NaN and 1 Inf among 20 elements, the first at 0", true},
+		"gradient": {func(x []float32, p *Params) {
+			// 0 · 3e38 in all sums of the forward pass, but twice 3e38 in that of the gradient of a.weight.
+			for i := range x {
+				x[i] = 3e38
+			}
+			w, _ := p.Get("a.weight", nil, 3, 5)
+			clear(w.Data())
+			w, _ = p.Get("b.weight", nil, 5, 2)
+			Ones(w.Data(), nil)
+			for i := range w.Data() {
+				w.Data()[i] = float32(100 * (i%2*2 - 1))
+			}
+		}, "the gradient dW of linear a has 0 NaN and 15 Inf among 15 elements, the first at 0", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := NewParams(1)
+			n := NewNet(p, NewWorkspace(), nil)
+			x, labels := n.Input("x", 4, 3), n.Labels("labels", 4)
+			Normal(1)(x.Value().Data().([]float32), NewRand(1))
+			loss := n.CrossEntropy(n.Linear(n.Linear(x, "a", 5), "b", 2), labels, "loss")
+			weights, err := n.Differentiate(loss)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := n.Machine()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.plant(x.Value().Data().([]float32), p)
+			if err := Run(m); err != nil {
+				t.Fatal(err)
+			}
+			if got := n.NonFinite(); got != c.want {
+				t.Errorf("the first is %q, want %q", got, c.want)
+			}
+			ok, err := FiniteGradients(weights)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := Scalar(loss)
+			bad := math.IsNaN(v) || math.IsInf(v, 0)
+			if err != nil || bad != c.loss {
+				t.Errorf("the loss is %v (%v)", v, err)
+			}
+			if (ok && !bad) != (c.want == "") {
+				t.Errorf("finite gradients: %v, loss %v, but %q", ok, v, c.want)
+			}
+		})
+	}
+}
+
 func TestPatchEmbedGradient(t *testing.T) {
 	for i, s := range []struct{ batch, channels, height, width, patch, dim int }{{1, 1, 1, 1, 1, 1}, {3, 3, 8, 8, 4, 10}, {2, 1, 6, 4, 2, 5}, {5, 3, 4, 4, 4, 17}} {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {

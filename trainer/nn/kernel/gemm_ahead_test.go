@@ -7,10 +7,10 @@ import (
 	"unsafe"
 )
 
-// TestAheadCoversItsRegions: the pieces together touch every cache line of the regions, where the calls suffice, and
+// TestAheadCoversItsRegions: the pieces together touch every cache line of the regions, where calls and rounds suffice, and
 // start inside them.
 func TestAheadCoversItsRegions(t *testing.T) {
-	const rounds = 7
+	const rounds = 16
 	x := getScratch(4096)
 	defer x.put()
 	for _, c := range []struct {
