@@ -35,6 +35,7 @@ const (
 // client is a connection to a coordinator; close it.
 type client struct {
 	*wire.Client
+	offline bool // it reads the home's files; no coordinator runs there
 	closers []func()
 }
 
@@ -127,7 +128,7 @@ func dial(addr string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{c, []func(){func() { _ = c.Close() }}}, nil
+	return &client{Client: c, closers: []func(){func() { _ = c.Close() }}}, nil
 }
 
 func reaches(ctx context.Context, c *client) bool {
@@ -159,7 +160,7 @@ func (a *app) offline() (*client, error) {
 		server.Stop()
 		return nil, errors.Join(err, stores.Close())
 	}
-	return &client{cl, []func(){
+	return &client{Client: cl, offline: true, closers: []func(){
 		func() { _ = stores.Close() },
 		func() { server.Stop(); <-served },
 		func() { _ = cl.Close() },

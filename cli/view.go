@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -73,22 +74,52 @@ func (r reporter) report(last *wire.Progress, rows []results.Row) error {
 		r.a.note("the %d best of %d trials; all of them:  swath results %s", 20, len(rows), name)
 	}
 	if last.Counts.Failed > 0 {
-		r.a.note("%d trials failed:  swath results %s --where 'state == \"failed\"' --columns index,trial,error", last.Counts.Failed, name)
+		r.a.note("%s failed:  swath results %s --where 'state == \"failed\"' --columns index,trial,error", trials(last.Counts.Failed), name)
 		r.a.note("what one printed:  swath logs %s/%d", name, firstFailed(rows))
 	}
-	where := "state == \"finished\""
-	if len(params) > 0 && len(rows) > 0 {
-		if v := varying(r.f.spec); len(v) > 0 {
-			if x, ok := rows[0].Params.Get(v[0]); ok {
-				where = v[0] + " == " + literal(x)
+	where, sort := r.question(rows)
+	r.a.note("ask more:          swath results %s --where %s --sort %s", name, shellQuoted(where), shellQuoted(sort))
+	if metric := metricName(r.f.spec, rows); metric != "" {
+		r.a.note("the curves:        swath series %s --metric %s", name, shellQuoted(metric))
+	}
+	return nil
+}
+
+// question is an example of a filter and a sort key that can be asked of the rows.
+func (r reporter) question(rows []results.Row) (where, sort string) {
+	fields := fieldsOf(r.f.spec, rows)
+	where, sort = `state == "finished"`, sortKey(r.f.spec.Objective)
+	if v := varying(r.f.spec); len(v) > 0 && len(rows) > 0 {
+		if x, ok := rows[0].Params.Get(v[0]); ok {
+			better := v[0] + " == " + literal(x)
+			if _, err := results.Compile(better, fields); err == nil {
+				where = better
 			}
 		}
 	}
-	r.a.note("ask more:          swath results %s --where '%s' --sort %s", name, where, sortKey(r.f.spec.Objective))
-	if metric := metricName(r.f.spec, rows); metric != "" {
-		r.a.note("the curves:        swath series %s --metric %s", name, metric)
+	if _, err := results.ParseOrder(sort, fields); err != nil {
+		sort = "index"
 	}
-	return nil
+	return where, sort
+}
+
+// plainWord is what a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,-]+$`)
+
+// shellQuoted is a word as it is typed in a shell.
+func shellQuoted(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// trials counts trials in words.
+func trials(n int64) string {
+	if n == 1 {
+		return "1 trial"
+	}
+	return thousands(n) + " trials"
 }
 
 func firstFailed(rows []results.Row) int64 {

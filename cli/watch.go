@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,10 @@ func (a *app) watch(ctx context.Context, sweep string, asJSON bool) error {
 	st, err := cl.Sweep(ctx, sweep)
 	if err != nil {
 		return err
+	}
+	if cl.offline && !st.State.Terminal() {
+		return fmt.Errorf("%w: sweep %s has not ended, and no coordinator runs on the home %s: `swath coordinator` and `swath worker`, or the `swath run` that began it, go on with it",
+			sweeps.ErrUnavailable, st.Name, a.cfg.Home)
 	}
 	f, err := parsed(st)
 	if err != nil {

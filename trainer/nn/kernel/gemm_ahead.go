@@ -25,6 +25,7 @@ func aheadOf(calls int, regions ...region) *ahead {
 			r.ld, r.rows = r.row, ceilDiv(total, r.row)
 		}
 		a.todo[i] = r
+		calls = max(1, calls-r.rows)
 	}
 	return a
 }
