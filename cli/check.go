@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"swath/sweeps"
@@ -76,6 +77,7 @@ func (f *sweepFile) atParameters(err error, which string) error {
 		name, _, _ := strings.Cut(text, ":")
 		out[i] = f.spec.ErrorAt(name, "%s (%s)", text, which)
 	}
+	slices.SortStableFunc(out, func(a, b *sweeps.FileError) int { return a.Line - b.Line })
 	return out
 }
 

@@ -45,7 +45,11 @@ func (a *app) status(ctx context.Context, sweep string, asJSON bool) error {
 		return err
 	}
 	var why []string
-	if !st.State.Terminal() && st.Counts.Running == 0 {
+	switch {
+	case st.State.Terminal():
+	case cl.offline:
+		why = []string{"no coordinator runs on this home: `swath coordinator` and `swath worker`, or the `swath run` that began it, go on with it"}
+	case st.Counts.Running == 0:
 		if why, err = cl.Explain(ctx, fmt.Sprintf("%s/%d", st.ID, st.Next)); err != nil {
 			return err
 		}

@@ -23,6 +23,8 @@ func now() time.Time { return time.Now() }
 type view interface {
 	// update shows how far the sweep is. An error says that nobody can be told any more.
 	update(p *wire.Progress) error
+	// refresh is called every second in which nothing changed.
+	refresh(p *wire.Progress) error
 	close() // no more updates
 	report(last *wire.Progress, rows []results.Row) error
 }
@@ -280,6 +282,9 @@ func (v *liveView) update(p *wire.Progress) error {
 	return nil
 }
 
+// refresh lets the times go on.
+func (v *liveView) refresh(p *wire.Progress) error { return v.update(p) }
+
 // erase takes back what was drawn: up, and clear to the end of the screen.
 func (v *liveView) erase() {
 	if v.drawn > 0 {
@@ -334,6 +339,8 @@ func (v *logView) update(p *wire.Progress) error {
 	return nil
 }
 
+func (v *logView) refresh(p *wire.Progress) error { return v.update(p) }
+
 func (v *logView) close() {}
 
 // jsonView prints an event a line.
@@ -379,6 +386,15 @@ func (v *jsonView) update(p *wire.Progress) error {
 	if at := now(); at.Sub(v.printed) >= time.Second {
 		v.printed = at
 		v.emit(e)
+	}
+	return v.err
+}
+
+// refresh shows at intervals that the sweep is still followed.
+func (v *jsonView) refresh(p *wire.Progress) error {
+	if at := now(); at.Sub(v.printed) >= logInterval {
+		v.printed = at
+		v.emit(event{Event: "progress", sweepJSON: toJSON(&p.SweepStatus), Workers: p.Workers, Slots: p.Slots})
 	}
 	return v.err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,19 +75,11 @@ func parsed(st *wire.SweepStatus) (*sweepFile, error) {
 // errTrialsFailed if trials failed.
 func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, opt followOptions) error {
 	view := a.newView(f, opt.asJSON)
-	var last *wire.Progress
-	var viewErr error
-	err := cl.Watch(ctx, id, func(p *wire.Progress) bool {
-		last = p
-		viewErr = view.update(p)
-		return viewErr == nil && !opt.leaves(p)
-	})
+	last, err := show(ctx, cl, id, view, opt.leaves)
 	view.close()
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
-	case viewErr != nil:
-		return viewErr
 	case err != nil:
 		return err
 	case last == nil || !last.State.Terminal() && !opt.leaves(last):
@@ -106,6 +99,46 @@ func (a *app) follow(ctx context.Context, cl *client, id string, f *sweepFile, o
 		return errTrialsFailed
 	}
 	return nil
+}
+
+// show shows a sweep's progress whenever it changed, and at intervals while it does not,
+// until the sweep has ended or leave says so. It returns the last that was told.
+func show(ctx context.Context, cl *client, id string, view view, leave func(*wire.Progress) bool) (last *wire.Progress, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	told := make(chan *wire.Progress)
+	watched := make(chan error, 1)
+	go func() {
+		watched <- cl.Watch(ctx, id, func(p *wire.Progress) bool {
+			select {
+			case told <- p:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	}()
+	defer func() {
+		cancel()
+		<-watched
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case last = <-told:
+			err = view.update(last)
+		case e := <-watched:
+			watched <- nil
+			return last, e
+		case <-tick.C:
+			if last != nil {
+				err = view.refresh(last)
+			}
+		}
+		if err != nil || last != nil && leave(last) {
+			return last, err
+		}
+	}
 }
 
 func (o followOptions) leaves(p *wire.Progress) bool {

@@ -84,7 +84,7 @@ func (c *Coordinator) explainUnstarted(sw *sweeps.Sweep, index int64) ([]string,
 		return nil, fmt.Errorf("%w: sweep %q has indices below %d", sweeps.ErrNotFound, sw.Name, l.plan.Size())
 	}
 	if _, err := l.plan.At(index); err != nil {
-		return []string{err.Error()}, nil
+		return []string{err.Error()}, nil //nolint:nilerr // that the trial cannot be is the answer
 	}
 	return []string{fmt.Sprintf("it was never started, and the sweep is %s", sw.State)}, nil
 }

@@ -195,7 +195,7 @@ func (c *compiler) comparison(n *ast.BinaryNode, left, right node) (node, error)
 	if !left.kind.comparable(right.kind) {
 		return node{}, c.errorAt(n.Location(), "%s cannot be compared with %s%s%s", left, right, left.note, right.note)
 	}
-	test := func(a, b value) bool { return equal(a, b) }
+	test := equal
 	ordered := func(want func(int) bool) func(a, b value) bool {
 		return func(a, b value) bool {
 			o, ok := compare(a, b)
@@ -361,7 +361,7 @@ func (c *compiler) arithmetic(n *ast.BinaryNode, left, right node) (node, error)
 	if !joins && (!left.kind.comparable(float) || !right.kind.comparable(float)) {
 		return node{}, c.errorAt(n.Location(), "%s and %s have no %s%s%s", left, right, op, left.note, right.note)
 	}
-	result := kind(float)
+	result := float
 	switch {
 	case left.kind == text || right.kind == text:
 		result = text

@@ -26,6 +26,9 @@ type Config struct {
 	Name string
 	// Slots is how many trials may run at a time, at least 1.
 	Slots int
+	// Prefetch is how many trials the worker takes beyond its slots, to start them the
+	// moment a slot falls free; 0 for as many as there are slots, negative for none.
+	Prefetch int
 	// Resources are what the machine offers. CPUs of 0 means all that there are.
 	Resources sweeps.Resources
 	// WorkDir is the working directory of trials whose sweep was submitted from a
@@ -35,6 +38,9 @@ type Config struct {
 	DataDir string
 	// Binary is the swath program, which runs the built-in trainers.
 	Binary string
+	// NoSpawn starts nothing: every attempt ends at once, well, without a process or a
+	// file. It is for measuring all the rest.
+	NoSpawn bool
 	// Grace is how long a trainer has between SIGTERM and SIGKILL; 0 for 10 seconds.
 	Grace time.Duration
 	// Version of the program, for the coordinator's messages.
@@ -56,6 +62,7 @@ type Agent struct {
 	home     *home
 	gpus     *gpus
 	specs    specs
+	launcher launcher
 	ready    atomic.Bool
 	draining chan struct{} // closed, under mu, when the agent begins to shut down
 	closing  chan struct{} // closed when it stops to wait for acknowledgements
@@ -63,7 +70,10 @@ type Agent struct {
 	wg       sync.WaitGroup
 
 	mu       sync.Mutex
-	attempts map[sweeps.AttemptRef]*attempt // those held; guarded by mu
+	attempts map[sweeps.AttemptRef]*attempt // those held
+	queue    []*attempt                     // those of them that wait for a slot, in order
+	busy     int                            // slots in use
+	used     sweeps.Resources               // by those
 }
 
 // times are the agent's constants of time; tests have shorter ones.
@@ -74,6 +84,7 @@ type times struct {
 	patience               time.Duration // for anything that was sent to be acknowledged
 	backoffMin, backoffMax time.Duration // between connections
 	farewell               time.Duration // for the last acknowledgements at shutdown
+	settle                 time.Duration // after which what lasts is written down
 }
 
 var defaultTimes = times{
@@ -84,6 +95,7 @@ var defaultTimes = times{
 	backoffMin: 100 * time.Millisecond,
 	backoffMax: 3 * time.Second,
 	farewell:   3 * time.Second,
+	settle:     200 * time.Millisecond,
 }
 
 // New takes a place in the home and returns the agent that lives there. The place is
@@ -100,6 +112,12 @@ func New(cfg Config) (*Agent, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case cfg.Prefetch == 0:
+		cfg.Prefetch = cfg.Slots
+	case cfg.Prefetch < 0:
+		cfg.Prefetch = 0
 	}
 	if cfg.Resources.CPUs <= 0 {
 		cfg.Resources.CPUs = float64(runtime.NumCPU())
@@ -221,7 +239,8 @@ func (a *Agent) find(ref sweeps.AttemptRef) *attempt {
 	return a.attempts[ref]
 }
 
-// begin takes an attempt on and runs it. It returns nil for one that is held already.
+// begin takes an attempt on and runs it when there is a slot for it. It returns nil for
+// one that is held already.
 func (a *Agent) begin(m wire.Start) *attempt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -229,24 +248,71 @@ func (a *Agent) begin(m wire.Start) *attempt {
 		return nil
 	}
 	at := newAttempt(a, m)
+	a.attempts[m.Ref] = at
+	if a.cfg.NoSpawn {
+		at.dir, at.began, at.outcome = "", true, &sweeps.Outcome{Class: sweeps.ClassOK}
+		close(at.done)
+		return at
+	}
 	select {
 	case <-a.draining:
 		// It was on its way when Drain was; it goes back at once.
 		at.stop(sweeps.ClassPreempted, "the worker was shutting down")
 	default:
 	}
-	running := 1
-	for _, other := range a.attempts {
-		if _, outcome := other.progress(); outcome == nil {
-			running++
-		}
+	a.queue = append(a.queue, at)
+	a.fill()
+	if n := len(a.queue); n > a.cfg.Prefetch {
+		at.log.Warn("more trials than slots and places to wait: the coordinator sent one too many, and it waits, too", "waiting", n, "slots", a.cfg.Slots, "prefetch", a.cfg.Prefetch)
 	}
-	if running > a.cfg.Slots {
-		at.log.Warn("more trials than slots: the coordinator sent one too many, and it is run", "running", running, "slots", a.cfg.Slots)
-	}
-	a.attempts[m.Ref] = at
 	a.wg.Go(at.live)
 	return at
+}
+
+// fill gives the slots that are free to those that wait, in order. What the first one
+// needs of the machine must be free, too, unless nothing else runs: then nothing will be
+// freer later. The caller holds mu.
+func (a *Agent) fill() {
+	for len(a.queue) > 0 && a.busy < a.cfg.Slots {
+		at := a.queue[0]
+		if a.busy > 0 && !a.cfg.Resources.Sub(a.used).Fits(at.needs) {
+			return
+		}
+		a.queue = slices.Delete(a.queue, 0, 1)
+		a.enter(at)
+		close(at.turn)
+	}
+}
+
+// enter gives the attempt a slot. The caller holds mu.
+func (a *Agent) enter(at *attempt) {
+	at.slot = true
+	a.busy++
+	a.used = a.used.Add(at.needs)
+}
+
+// leave takes the attempt's slot, or its place among those that wait, away.
+func (a *Agent) leave(at *attempt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.dequeue(at)
+	if at.slot {
+		at.slot = false
+		a.busy--
+		a.used = a.used.Sub(at.needs)
+	}
+	a.fill()
+}
+
+// dequeue takes the attempt out of those that wait, and reports whether it was one. The
+// caller holds mu.
+func (a *Agent) dequeue(at *attempt) bool {
+	i := slices.Index(a.queue, at)
+	if i < 0 {
+		return false
+	}
+	a.queue = slices.Delete(a.queue, i, i+1)
+	return true
 }
 
 // forget lets go of an attempt, and ends what still runs of it.
@@ -259,6 +325,21 @@ func (a *Agent) forget(ref sweeps.AttemptRef) {
 		at.forget()
 	}
 	nudge(a.removed)
+}
+
+// recall lets go of an attempt that waits for a slot, and reports whether there was one.
+// Its reporter says so.
+func (a *Agent) recall(ref sweeps.AttemptRef) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at := a.attempts[ref]
+	if at == nil || !a.dequeue(at) {
+		return false
+	}
+	delete(a.attempts, ref)
+	at.giveBack()
+	a.fill() // it may have been what kept others waiting
+	return true
 }
 
 // nudge wakes whoever waits on a channel of capacity 1.

@@ -418,9 +418,7 @@ func TestTrainerOfAKilledAgentIsLost(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeRecord(dir, m); err != nil {
-		t.Fatal(err)
-	}
+	newAttempt(a, m).writeRecord()
 	orphan, err := exec.Start(t.Context(), exec.Spec{
 		Argv: []string{"/bin/sh", "-c", "echo loss=1; sleep 60"}, AttemptDir: dir, Params: m.Params,
 	})

@@ -1,12 +1,12 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"swath/proto/wire"
 	"swath/sweeps"
@@ -16,23 +16,38 @@ import (
 // attempt is one that the agent holds. Its own goroutine, live, runs it and clears up
 // after it; a reporter of the session, if there is one, tells of it meanwhile.
 //
-//	Start ──► running ──process ends──► ended ──Forget──► (cleared up)
-//	             └───────────Forget: killed────────────────────▲
+//	Start ──► waiting ──a slot falls free──► running ──process ends──► ended ──Forget──► (cleared up)
+//	             ├──Stop, shutdown: ended without ever running───────────▲                  ▲
+//	             ├──Recall: (given back)  └──────────────Forget: killed─────────────────────┤
+//	             └──Forget──────────────────────────────────────────────────────────────────┘
 type attempt struct {
 	agent *Agent
 	start wire.Start
-	dir   string
+	needs sweeps.Resources    // what it takes of the machine while it runs
+	rules []sweeps.MetricRule // what to read off its standard output
+	dir   string              // empty if it never has one
 	log   *slog.Logger
 
+	turn      chan struct{} // closed when it has a slot
+	halted    chan struct{} // closed by the first stop, forget or recall
+	slot      bool          // it has one; guarded by the agent's mu
 	forgotten chan struct{} // closed by forget
+	returned  chan struct{} // closed by giveBack
 	done      chan struct{} // closed when outcome is set
 	changed   chan struct{} // nudged when progress has something new
 
 	mu      sync.Mutex
-	proc    *exec.Process   // nil before it runs, and of an attempt that an earlier agent ran
+	proc    process         // nil before it runs, and of an attempt that an earlier agent ran
+	began   bool            // its process was started, by this agent or an earlier one
+	halt    bool            // halted is closed
 	stopped *sweeps.Outcome // what to report if it is stopped before it runs; set by the first stop
 	gone    bool            // it was forgotten
 	outcome *sweeps.Outcome // nil until it has ended; never changed afterwards
+	taken   []share         // of the GPUs
+	noting  *time.Timer     // writes the record; nil if there is nothing to write
+
+	recording sync.Mutex // held while the record is written
+	recorded  bool       // the record is there, or its directory gone; guarded by recording
 
 	reading sync.Mutex // held by the reporter while it may read in dir
 	// acked is how far the coordinator's acknowledgements have come, and where a
@@ -42,8 +57,16 @@ type attempt struct {
 		points mark
 		logs   map[string]int64
 	}
-	rules  []sweeps.MetricRule // set before done is closed or proc is set
-	warned int                 // how many warnings about the report were logged; the reporter's
+	warned int // how many warnings about the report were logged; the reporter's
+}
+
+// process is the attempt's, whoever started it: the agent itself or its keeper.
+type process interface {
+	Pid() int
+	Note() string
+	Stop(class sweeps.Class, message string)
+	Kill()
+	Wait() (sweeps.Outcome, time.Time)
 }
 
 // mark is a place between two points: the number of the next one, from 0, and where in
@@ -59,20 +82,26 @@ func newAttempt(a *Agent, m wire.Start) *attempt {
 		start:     m,
 		dir:       filepath.Join(a.home.attempts(), attemptDir(m.Ref)),
 		log:       a.log.With("sweep", m.SweepName, "trial", string(m.TrialID), "index", m.Ref.Index, "attempt", m.Ref.Attempt),
+		turn:      make(chan struct{}),
+		halted:    make(chan struct{}),
 		forgotten: make(chan struct{}),
+		returned:  make(chan struct{}),
 		done:      make(chan struct{}),
 		changed:   make(chan struct{}, 1),
 	}
 	at.acked.logs = map[string]int64{}
+	if spec, err := a.specs.get(m.Source, m.File); err == nil { // else prepare tells
+		at.needs, at.rules = spec.Resources, spec.MetricRules()
+	}
 	return at
 }
 
-// progress tells whether the process was started, by this agent, and how the attempt
-// ended, nil if it has not.
-func (at *attempt) progress() (started bool, outcome *sweeps.Outcome) {
+// progress tells whether the process was started, and how the attempt ended, nil if it
+// has not.
+func (at *attempt) progress() (began bool, outcome *sweeps.Outcome) {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	return at.proc != nil, at.outcome
+	return at.began, at.outcome
 }
 
 // stop ends the attempt with SIGTERM, and SIGKILL after the grace, and makes class its
@@ -86,6 +115,7 @@ func (at *attempt) stop(class sweeps.Class, message string) {
 	if at.stopped == nil {
 		at.stopped = &sweeps.Outcome{Class: class, ExitCode: -1, Message: message}
 	}
+	at.halting()
 	if at.proc != nil {
 		at.proc.Stop(class, message)
 	}
@@ -96,87 +126,81 @@ func (at *attempt) forget() {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	at.gone = true
-	if at.proc != nil {
+	at.halting()
+	if at.proc != nil && at.outcome == nil {
 		at.proc.Kill()
 	}
 	close(at.forgotten)
+}
+
+// giveBack ends an attempt that waits and that nobody holds any more. It is called once.
+func (at *attempt) giveBack() {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.gone = true
+	at.halting()
+	close(at.returned)
+}
+
+// halting wakes live if it waits for a slot. The caller holds mu.
+func (at *attempt) halting() {
+	if !at.halt {
+		at.halt = true
+		close(at.halted)
+	}
 }
 
 // live runs the attempt to its end, waits for Forget, and clears up. At shutdown it
 // leaves the directory to the next agent.
 func (at *attempt) live() {
 	outcome := at.run()
+	select {
+	case <-at.returned:
+		return // it was never anywhere but in memory
+	default:
+	}
 	at.end(outcome)
-	at.log.Info("attempt ended", "class", string(outcome.Class), "exit_code", outcome.ExitCode, "message", outcome.Message)
 	at.await()
 }
 
-// await waits for Forget and clears up.
-func (at *attempt) await() {
-	select {
-	case <-at.forgotten:
-	case <-at.agent.closing:
-		select {
-		case <-at.forgotten: // both came; this one counts
-		default:
-			return
-		}
-	}
-	at.reading.Lock()
-	defer at.reading.Unlock()
-	kept, err := keepArtifacts(at.agent.home.root, filepath.Join(at.dir, "artifacts"), at.start)
-	if err != nil {
-		at.log.Error("moving the artifacts failed: they stay in the attempt's directory", "dir", at.dir, "err", err)
-		return
-	}
-	if kept != "" {
-		at.log.Info("artifacts kept", "dir", kept)
-	}
-	if err := os.RemoveAll(at.dir); err != nil {
-		at.log.Warn("removing the attempt's directory failed: remove it by hand", "dir", at.dir, "err", err)
-	}
+// adopt is live of an attempt whose process an earlier agent started.
+func (at *attempt) adopt() {
+	outcome, _ := at.proc.Wait()
+	at.agent.leave(at)
+	at.end(outcome)
+	at.await()
 }
 
-// end records the outcome, on disk first.
-func (at *attempt) end(outcome sweeps.Outcome) {
-	at.mu.Lock()
-	gone := at.gone
-	at.mu.Unlock()
-	if !gone {
-		// A start that failed for want of a directory has none to write to; the outcome
-		// is then in memory only, and a crash now makes the attempt a lost one.
-		// It is not fsynced: where the machine dies, a lost attempt is what it is.
-		if err := writeJSON(at.dir, endedFile, outcome); err != nil {
-			at.log.Warn("the attempt's end could not be written down; it is reported nevertheless", "err", err)
-		}
-	}
-	at.mu.Lock()
-	at.outcome = &outcome
-	at.mu.Unlock()
-	close(at.done)
-	nudge(at.changed)
-}
-
-// run runs the process and returns how it ended.
+// run waits for a slot, runs the process and returns how it ended. The slot is the next
+// attempt's as soon as it returns.
 func (at *attempt) run() sweeps.Outcome {
-	spec, release, err := at.prepare()
-	defer release()
-	if err != nil {
-		return exec.StartOutcome(err)
+	defer at.agent.leave(at)
+	select {
+	case <-at.turn:
+	case <-at.halted:
 	}
 	if out := at.notWanted(); out != nil {
 		return *out
 	}
-	proc, err := exec.Start(context.Background(), spec)
+	defer at.giveGPUs()
+	cmd, err := at.prepare()
 	if err != nil {
-		return at.explain(exec.StartOutcome(err), spec.Dir)
+		return at.explain(exec.StartOutcome(err))
 	}
-	at.log.Info("attempt started", "pid", proc.Pid(), "cpus", spec.CPUs)
+	if out := at.notWanted(); out != nil {
+		return *out
+	}
+	proc, err := at.agent.launcher.start(at, cmd)
+	if err != nil {
+		return at.explain(exec.StartOutcome(err))
+	}
+	at.log.Info("attempt started", "pid", proc.Pid())
 	if note := proc.Note(); note != "" {
 		at.log.Warn("attempt started differently than its command says", "note", note)
 	}
 	at.mu.Lock()
-	at.proc = proc
+	at.proc, at.began = proc, true
+	at.noting = time.AfterFunc(at.agent.times.settle, at.writeRecord)
 	if at.stopped != nil {
 		proc.Stop(at.stopped.Class, at.stopped.Message)
 	}
@@ -200,10 +224,102 @@ func (at *attempt) notWanted() *sweeps.Outcome {
 }
 
 // explain adds to the outcome of a failed start what only the agent knows.
-func (at *attempt) explain(out sweeps.Outcome, dir string) sweeps.Outcome {
-	if out.Class == sweeps.ClassSpec && at.start.WorkDir != "" && at.start.WorkDir != dir {
+func (at *attempt) explain(out sweeps.Outcome) sweeps.Outcome {
+	if out.Class == sweeps.ClassSpec && at.start.WorkDir != "" && !isDir(at.start.WorkDir) {
 		out.Message += fmt.Sprintf(" (the sweep was submitted from %s, which does not exist on worker %s: make the program available there, or start the worker in its directory)",
 			at.start.WorkDir, at.agent.cfg.Name)
 	}
 	return out
+}
+
+// end makes the outcome known.
+func (at *attempt) end(outcome sweeps.Outcome) {
+	at.mu.Lock()
+	at.outcome = &outcome
+	if at.noting != nil {
+		at.noting.Stop()
+	}
+	at.mu.Unlock()
+	close(at.done)
+	nudge(at.changed)
+	at.log.Info("attempt ended", "class", string(outcome.Class), "exit_code", outcome.ExitCode, "message", outcome.Message)
+}
+
+// await waits for Forget and clears up. An end that is not acknowledged at once is
+// written down: see the package's rules.
+func (at *attempt) await() {
+	settle := time.NewTimer(at.agent.times.settle)
+	defer settle.Stop()
+	select {
+	case <-at.forgotten:
+	case <-settle.C:
+		at.settle()
+	case <-at.agent.closing:
+	}
+	select {
+	case <-at.forgotten:
+	case <-at.agent.closing:
+		select {
+		case <-at.forgotten: // both came; this one counts
+		default:
+			at.settle()
+			return
+		}
+	}
+	at.reading.Lock()
+	defer at.reading.Unlock()
+	at.clear()
+	at.agent.launcher.forget(at)
+}
+
+// settle writes down what the next agent needs in order to report the attempt.
+func (at *attempt) settle() {
+	if at.dir == "" || !isDir(at.dir) {
+		// A start that failed for want of a directory has none to write to, and one that
+		// was stopped before it ran needs none; the outcome is then in memory only.
+		return
+	}
+	at.writeRecord()
+	// Its end after its record: one without the other is nothing.
+	if err := exec.SaveEnd(at.dir, *at.outcome); err != nil {
+		at.log.Warn("the attempt's end could not be written down; it is reported nevertheless", "err", err)
+	}
+}
+
+// writeRecord writes the attempt down, once.
+func (at *attempt) writeRecord() {
+	at.recording.Lock()
+	defer at.recording.Unlock()
+	if at.recorded {
+		return
+	}
+	at.recorded = true
+	b, err := at.render()
+	if err == nil {
+		err = replaceFile(filepath.Join(at.dir, attemptFile), b, false)
+	}
+	if err != nil {
+		at.log.Warn("the attempt could not be written down: should the worker be killed, the attempt is lost", "err", err)
+	}
+}
+
+// clear keeps the artifacts and removes the rest.
+func (at *attempt) clear() {
+	if at.dir == "" {
+		return
+	}
+	at.recording.Lock()
+	at.recorded = true // no more
+	at.recording.Unlock()
+	kept, err := keepArtifacts(at.agent.home.root, filepath.Join(at.dir, "artifacts"), at.start)
+	if err != nil {
+		at.log.Error("moving the artifacts failed: they stay in the attempt's directory", "dir", at.dir, "err", err)
+		return
+	}
+	if kept != "" {
+		at.log.Info("artifacts kept", "dir", kept)
+	}
+	if err := os.RemoveAll(at.dir); err != nil {
+		at.log.Warn("removing the attempt's directory failed: remove it by hand", "dir", at.dir, "err", err)
+	}
 }

@@ -5,6 +5,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -35,6 +36,8 @@ type coordinator struct {
 	points    map[sweeps.AttemptRef][]sweeps.Point
 	logs      map[sweeps.AttemptRef]map[string]string
 	exits     map[sweeps.AttemptRef]sweeps.Outcome
+	order     []string // of Started and Exited
+	returned  map[sweeps.AttemptRef]int
 	beats     int
 	drains    int
 	violation []string // of the protocol, by the agent
@@ -58,7 +61,7 @@ func newCoordinator(t *testing.T) *coordinator {
 		starts: map[sweeps.AttemptRef]wire.Start{}, stops: map[sweeps.AttemptRef]bool{},
 		started: map[sweeps.AttemptRef]int{}, points: map[sweeps.AttemptRef][]sweeps.Point{},
 		logs: map[sweeps.AttemptRef]map[string]string{}, exits: map[sweeps.AttemptRef]sweeps.Outcome{},
-		heartbeat: time.Second,
+		returned: map[sweeps.AttemptRef]int{}, heartbeat: time.Second,
 	}
 }
 
@@ -168,6 +171,10 @@ func (c *coordinator) take(s *conn, m wire.WorkerMessage) []wire.CoordinatorMess
 		c.drains++
 	case wire.Started:
 		c.started[m.Ref]++
+		c.order = append(c.order, fmt.Sprint("started ", m.Ref.Index))
+	case wire.Returned:
+		c.returned[m.Ref]++
+		delete(c.starts, m.Ref)
 	case wire.Points:
 		have := int64(len(c.points[m.Ref]))
 		if skip := have - m.First; skip >= 0 && skip < int64(len(m.Points)) {
@@ -191,6 +198,7 @@ func (c *coordinator) take(s *conn, m wire.WorkerMessage) []wire.CoordinatorMess
 			c.violation = append(c.violation, "two different ends of "+m.Ref.String())
 		}
 		c.exits[m.Ref] = m.Outcome
+		c.order = append(c.order, fmt.Sprint("exited ", m.Ref.Index))
 		delete(c.starts, m.Ref)
 		return []wire.CoordinatorMessage{wire.Forget{Ref: m.Ref}}
 	}
@@ -212,6 +220,8 @@ func (c *coordinator) do(f func(), tell ...wire.CoordinatorMessage) {
 }
 
 func (c *coordinator) start(m wire.Start) { c.do(func() { c.starts[m.Ref] = m }, m) }
+
+func (c *coordinator) recall(ref sweeps.AttemptRef) { c.do(nil, wire.Recall{Ref: ref}) }
 
 func (c *coordinator) stop(ref sweeps.AttemptRef) {
 	c.do(func() { c.stops[ref] = true }, wire.Stop{Ref: ref})
@@ -351,6 +361,9 @@ func (c *coordinator) check() {
 	}
 }
 
+// sleep is the pause between two looks.
+func sleep() { time.Sleep(2 * time.Millisecond) }
+
 // gone waits until a path does not exist.
 func gone(t *testing.T, path string) {
 	t.Helper()
@@ -362,7 +375,7 @@ func gone(t *testing.T, path string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s stays", path)
 		}
-		time.Sleep(2 * time.Millisecond)
+		sleep()
 	}
 }
 
@@ -377,7 +390,7 @@ func awaitFile(t *testing.T, path string) string {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s never came", path)
 		}
-		time.Sleep(2 * time.Millisecond)
+		sleep()
 	}
 }
 

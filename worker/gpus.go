@@ -92,6 +92,29 @@ func (g *gpus) give(taken []share) {
 	}
 }
 
+// names returns the shares by the devices' names.
+func (g *gpus) names(taken []share) map[string]float64 {
+	list := map[string]float64{}
+	for _, s := range taken {
+		list[g.devices[s.device].name] += s.amount
+	}
+	return list
+}
+
+// retake takes the shares that an attempt had under an earlier agent. Devices that are
+// not the worker's any more are left out.
+func (g *gpus) retake(names map[string]float64) (taken []share) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.devices {
+		if amount := names[g.devices[i].name]; amount > 0 {
+			g.devices[i].free -= amount
+			taken = append(taken, share{i, amount})
+		}
+	}
+	return taken
+}
+
 // env returns the variables that show a process the devices that were taken for it and
 // no others. A worker that offers no GPU leaves the variables as they are.
 func (g *gpus) env(taken []share) []string {

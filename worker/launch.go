@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"math"
@@ -15,27 +14,19 @@ import (
 	"swath/worker/exec"
 )
 
-// prepare writes the attempt down and works out what to run. release gives back what
-// the attempt takes of the machine; it is never nil.
-func (at *attempt) prepare() (run exec.Spec, release func(), err error) {
+// prepare makes the attempt's directory, takes the GPUs that it needs, and works out
+// what to run.
+func (at *attempt) prepare() (exec.Command, error) {
 	a, m := at.agent, at.start
-	release = func() {}
-	// Whatever is there is not this attempt's: attempts that are held are not begun again.
-	if err := os.RemoveAll(at.dir); err != nil {
-		return run, release, fmt.Errorf("clear the attempt's directory: %w", err)
-	}
-	if err := os.MkdirAll(at.dir, 0o755); err != nil {
-		return run, release, fmt.Errorf("make the attempt's directory: %w", err)
-	}
-	if err := writeRecord(at.dir, m); err != nil {
-		return run, release, fmt.Errorf("write the attempt down: %w", err)
-	}
 	spec, err := a.specs.get(m.Source, m.File)
 	if err != nil {
-		return run, release, fmt.Errorf("%w: the sweep file is not understood here; is worker %s older than the coordinator? %w", exec.ErrSpec, a.cfg.Name, err)
+		return exec.Command{}, fmt.Errorf("%w: the sweep file is not understood here; is worker %s older than the coordinator? %w", exec.ErrSpec, a.cfg.Name, err)
 	}
-	at.rules = spec.MetricRules()
-	run = exec.Spec{
+	// Whatever is there is not this attempt's: attempts that are held are not begun again.
+	if err := os.RemoveAll(at.dir); err != nil {
+		return exec.Command{}, fmt.Errorf("clear the attempt's directory: %w", err)
+	}
+	run := exec.Spec{
 		Dir:        at.workDir(),
 		AttemptDir: at.dir,
 		DataDir:    a.cfg.DataDir,
@@ -49,18 +40,35 @@ func (at *attempt) prepare() (run exec.Spec, release func(), err error) {
 		Timeout:    spec.Timeout,
 	}
 	if run.Argv, err = at.argv(spec); err != nil {
-		return run, release, err
-	}
-	taken, fits := a.gpus.take(spec.Resources.GPUs)
-	release = func() { a.gpus.give(taken) }
-	if !fits {
-		at.log.Warn("no GPU has room for the attempt: it shares one that is in use", "gpus", spec.Resources.GPUs)
+		return exec.Command{}, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
 		run.Env = append(run.Env, name+"="+spec.Env[name])
 	}
-	run.Env = append(run.Env, a.gpus.env(taken)...)
-	return run, release, nil
+	run.Env = append(run.Env, at.takeGPUs()...)
+	return exec.Prepare(run)
+}
+
+// takeGPUs takes what the attempt needs, and returns the variables that say so.
+func (at *attempt) takeGPUs() []string {
+	g := at.agent.gpus
+	taken, fits := g.take(at.needs.GPUs)
+	if !fits {
+		at.log.Warn("no GPU has room for the attempt: it shares one that is in use", "gpus", at.needs.GPUs)
+	}
+	at.mu.Lock()
+	at.taken = taken
+	at.mu.Unlock()
+	return g.env(taken)
+}
+
+// giveGPUs gives them back.
+func (at *attempt) giveGPUs() {
+	at.mu.Lock()
+	taken := at.taken
+	at.taken = nil
+	at.mu.Unlock()
+	at.agent.gpus.give(taken)
 }
 
 // argv returns the attempt's command line.
@@ -88,12 +96,17 @@ func (at *attempt) argv(spec *sweeps.Spec) ([]string, error) {
 // and else the worker's own.
 func (at *attempt) workDir() string {
 	if dir := at.start.WorkDir; dir != "" {
-		if st, err := os.Stat(dir); err == nil && st.IsDir() {
+		if isDir(dir) {
 			return dir
 		}
 		at.log.Info("the sweep's directory does not exist here; the worker's own takes its place", "dir", dir, "instead", at.agent.cfg.WorkDir)
 	}
 	return at.agent.cfg.WorkDir
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
 }
 
 // cpus is how many cores a trial may use: what it asked for, or else its share.
@@ -105,30 +118,34 @@ func cpus(need sweeps.Resources, cfg Config) int {
 	return max(1, int(math.Floor(n+slack)))
 }
 
-// specs keeps the sweep files that were parsed, by content: the trials of a sweep share
-// one. The zero value is ready for use.
+// specs keeps the sweep files that were parsed, by name and content: the trials of a
+// sweep share one. The zero value is ready for use.
 type specs struct {
 	mu   sync.Mutex
-	done map[[sha256.Size]byte]*sweeps.Spec
+	n    int
+	done map[string]map[string]*sweeps.Spec
 }
 
 // maxSpecs bounds the cache; a worker rarely sees more sweeps at a time.
 const maxSpecs = 64
 
 func (c *specs) get(source []byte, file string) (*sweeps.Spec, error) {
-	key := sha256.Sum256(append([]byte(file+"\x00"), source...))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if spec := c.done[key]; spec != nil {
+	if spec := c.done[file][string(source)]; spec != nil {
 		return spec, nil
 	}
 	spec, err := sweeps.Parse(source, file)
 	if err != nil {
 		return nil, err
 	}
-	if c.done == nil || len(c.done) >= maxSpecs {
-		c.done = map[[sha256.Size]byte]*sweeps.Spec{}
+	if c.done == nil || c.n >= maxSpecs {
+		c.done, c.n = map[string]map[string]*sweeps.Spec{}, 0
 	}
-	c.done[key] = spec
+	if c.done[file] == nil {
+		c.done[file] = map[string]*sweeps.Spec{}
+	}
+	c.done[file][string(source)] = spec
+	c.n++
 	return spec, nil
 }

@@ -14,14 +14,12 @@ import (
 	"swath/sweeps"
 )
 
-// The files that the agent keeps in an attempt's directory.
-const (
-	attemptFile = "attempt.json"
-	endedFile   = "ended.json"
-)
+// attemptFile is what the agent keeps in an attempt's directory, beside what package exec
+// does: a record.
+const attemptFile = "attempt.json"
 
-// record is attempt.json: everything of Start, so that an agent can go on with what
-// another one began.
+// record is everything of Start, and what the attempt took of the machine, so that an
+// agent can go on with what another one began.
 type record struct {
 	Sweep     sweeps.SweepID  `json:"sweep"`
 	Index     int64           `json:"index"`
@@ -32,34 +30,39 @@ type record struct {
 	File      string          `json:"file"`
 	WorkDir   string          `json:"work_dir"`
 	Source    string          `json:"source"`
+	// GPUs are the shares of devices that it took, by name.
+	GPUs map[string]float64 `json:"gpus,omitempty"`
 }
 
-func writeRecord(dir string, m wire.Start) error {
-	b, err := json.MarshalIndent(record{
+// render returns the attempt's record.
+func (at *attempt) render() ([]byte, error) {
+	m := at.start
+	at.mu.Lock()
+	gpus := at.agent.gpus.names(at.taken)
+	at.mu.Unlock()
+	return json.Marshal(record{
 		Sweep: m.Ref.Sweep, Index: m.Ref.Index, Attempt: m.Ref.Attempt,
 		Trial: m.TrialID, Params: m.Params.JSON(),
 		SweepName: m.SweepName, File: m.File, WorkDir: m.WorkDir, Source: string(m.Source),
-	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(dir, attemptFile), b)
+		GPUs: gpus,
+	})
 }
 
-func readRecord(dir string) (wire.Start, error) {
+// parseRecord returns what a record says. from tells where it was, for messages.
+func parseRecord(b []byte, from string) (m wire.Start, gpus map[string]float64, err error) {
 	var r record
-	if err := readJSON(dir, attemptFile, &r); err != nil {
-		return wire.Start{}, err
+	if err := json.Unmarshal(b, &r); err != nil {
+		return m, nil, fmt.Errorf("the record of an attempt in %s is damaged: %w", from, err)
 	}
 	params, err := sweeps.ParamsFromJSON(r.Params)
 	if err != nil {
-		return wire.Start{}, fmt.Errorf("parameters in %s: %w", filepath.Join(dir, attemptFile), err)
+		return m, nil, fmt.Errorf("parameters in %s: %w", from, err)
 	}
 	return wire.Start{
 		Ref:     sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: r.Sweep, Index: r.Index}, Attempt: r.Attempt},
 		TrialID: r.Trial, Params: params, SweepName: r.SweepName,
 		Source: []byte(r.Source), File: r.File, WorkDir: r.WorkDir,
-	}, nil
+	}, r.GPUs, nil
 }
 
 // writeJSON and readJSON keep one value in a file of a directory. It survives the agent,

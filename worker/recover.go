@@ -24,7 +24,8 @@ func (a *Agent) recover() error {
 	}
 	for _, e := range entries {
 		dir := filepath.Join(a.home.attempts(), e.Name())
-		start, err := readRecord(dir)
+		b, err := os.ReadFile(filepath.Join(dir, attemptFile))
+		start, _, err2 := parseRecord(b, dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			// Its process never was: the record comes first.
 			if err := os.RemoveAll(dir); err != nil {
@@ -32,17 +33,18 @@ func (a *Agent) recover() error {
 			}
 			continue
 		}
+		if err == nil {
+			err = err2
+		}
 		if err != nil {
 			a.log.Error("an attempt of an earlier worker cannot be read and is left alone: remove its directory by hand", "dir", dir, "err", err)
 			continue
 		}
 		at := newAttempt(a, start)
 		at.dir = dir
-		if spec, err := a.specs.get(start.Source, start.File); err == nil {
-			at.rules = spec.MetricRules()
-		}
-		var outcome sweeps.Outcome
-		if err := readJSON(dir, endedFile, &outcome); err != nil {
+		close(at.turn)
+		outcome, err := exec.LoadEnd(dir)
+		if err != nil {
 			outcome = at.giveUp()
 			at.end(outcome)
 		} else {

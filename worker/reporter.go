@@ -86,6 +86,17 @@ func (r *reporter) run() error {
 	at.reading.Lock() // the directory stays while somebody reads in it
 	defer at.reading.Unlock()
 	defer r.points.close()
+	// Nothing is to be looked at while the attempt waits for a slot.
+	select {
+	case <-r.s.ctx.Done():
+		return nil
+	case <-at.forgotten:
+		return nil
+	case <-at.returned:
+		return r.s.send(wire.Returned{Ref: at.start.Ref})
+	case <-at.done:
+	case <-at.turn:
+	}
 	tick := time.NewTicker(at.agent.times.poll)
 	defer tick.Stop()
 	for {
@@ -117,7 +128,7 @@ func (r *reporter) step() error {
 		}
 	}
 	if !started && outcome == nil {
-		return nil // the directory is still being made
+		return nil // the process is still being started
 	}
 	if err := r.sendPoints(outcome != nil); err != nil {
 		return err

@@ -119,7 +119,7 @@ func (a *Agent) session(ctx context.Context) (welcomed bool, err error) {
 func (s *session) greet() (wire.Welcome, error) {
 	a := s.agent
 	hello := wire.Hello{
-		Worker:  sweeps.Worker{ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Total: a.cfg.Resources},
+		Worker:  sweeps.Worker{ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Total: a.cfg.Resources},
 		Version: a.cfg.Version,
 	}
 	for _, at := range a.held() {
@@ -229,6 +229,10 @@ func (s *session) handle(m wire.CoordinatorMessage) error {
 	case wire.Stop:
 		if at := s.agent.find(m.Ref); at != nil {
 			at.stop(sweeps.ClassCancelled, "stopped at the coordinator's request")
+		}
+	case wire.Recall:
+		if s.agent.recall(m.Ref) {
+			delete(s.reporters, m.Ref)
 		}
 	case wire.Forget:
 		s.agent.forget(m.Ref)

@@ -29,7 +29,7 @@ const batchesFile = "batches.jsonl"
 type source struct {
 	at      *attempt
 	pos     exec.Position
-	journal *os.File      // batchesFile; nil for an attempt without a directory
+	journal *os.File      // batchesFile; nil as long as there is none
 	replay  *bufio.Reader // what is in journal; nil when all of it has been read
 	whole   int64         // how many bytes of it are whole lines, as far as it was read
 	noted   int64         // the number of points up to the last position in journal
@@ -39,22 +39,25 @@ type source struct {
 // openSource opens the attempt's points from a position on.
 func (at *attempt) openSource(from exec.Position) (*source, error) {
 	s := &source{at: at, pos: from}
-	if _, err := os.Stat(at.dir); errors.Is(err, fs.ErrNotExist) {
+	if at.dir == "" {
 		return s, nil // it never came to run
 	}
-	var err error
-	s.journal, err = os.OpenFile(filepath.Join(at.dir, batchesFile), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
+	f, err := os.OpenFile(s.journalPath(), os.O_RDWR, 0)
+	switch {
+	case err == nil:
+		s.journal, s.replay = f, bufio.NewReader(f)
+	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("keep the order of the points: %w", err)
 	}
-	s.replay = bufio.NewReader(s.journal)
 	return s, nil
 }
+
+func (s *source) journalPath() string { return filepath.Join(s.at.dir, batchesFile) }
 
 // read returns further points, about limit at most; none where there are no more for
 // now. ended says that the attempt has, so that a last line without an end counts.
 func (s *source) read(limit int, ended bool) ([]sweeps.Point, error) {
-	if s.journal == nil {
+	if s.at.dir == "" {
 		return nil, nil
 	}
 	for s.replay != nil {
@@ -130,6 +133,9 @@ func (s *source) note(before exec.Position) {
 		return
 	}
 	line, err := json.Marshal(s.pos)
+	if err == nil && s.journal == nil {
+		s.journal, err = os.OpenFile(s.journalPath(), os.O_CREATE|os.O_RDWR, 0o644)
+	}
 	if err == nil {
 		_, err = s.journal.Write(append(line, '\n'))
 	}
@@ -167,5 +173,8 @@ func (at *attempt) warn(texts []string) {
 
 // readLog returns what a stream of output holds from an offset on.
 func (at *attempt) readLog(stream string, offset int64, most int) ([]byte, error) {
+	if at.dir == "" {
+		return nil, nil
+	}
 	return exec.ReadLog(at.dir, exec.Stream(stream), offset, most)
 }

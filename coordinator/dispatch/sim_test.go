@@ -423,9 +423,7 @@ func (s *sim) live(w *simWorker) {
 		s.session++
 		w.session, w.connected = s.session, true
 		h := Hello{Worker: w.Worker, Session: w.session}
-		for _, ref := range sortedRefs(w.held) {
-			h.Attempts = append(h.Attempts, ref)
-		}
+		h.Attempts = append(h.Attempts, sortedRefs(w.held)...)
 		// A connection's first message is not reordered with what the coordinator
 		// then sends, so Hello is a turn of its own.
 		s.turn([]Event{h})

@@ -149,7 +149,7 @@ func TestErrorClasses(t *testing.T) {
 			t.Errorf("%v arrives as %v", sent, got)
 		}
 		for _, other := range classes {
-			if other.err != c.err && errors.Is(got, other.err) {
+			if !errors.Is(c.err, other.err) && errors.Is(got, other.err) {
 				t.Errorf("%v arrives as %v too", sent, other.err)
 			}
 		}

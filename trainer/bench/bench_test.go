@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"swath/trainer/dcgan"
 	"swath/trainer/vit"
 )
 
@@ -46,6 +47,47 @@ func TestRunMeasuresTheTrainersModel(t *testing.T) {
 	}
 	if want := `{"model":"vit","threads":1,"step_ms":`; !strings.HasPrefix(string(b), want) {
 		t.Errorf("JSON is %s, want it to start with %s", b, want)
+	}
+}
+
+// TestGANWork compares the formula with the layers of the DCGAN paper, written out.
+func TestGANWork(t *testing.T) {
+	c, err := dcgan.NewConfig(map[string]any{"batch_size": 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := 100*16*512 + 16*(16*512*256+64*256*128+256*128*64+1024*64*3)
+	toImage := 16 * 1024 * 64 * 3
+	d := toImage + 16*(256*128*64+64*256*128+16*512*256) + 16*512
+	want := 2 * 2 * float64(3*g-100*16*512+2*(3*d-toImage)+2*d)
+	if got := ganFLOPs(&c); got != want {
+		t.Errorf("a step of the plain generator is %v operations, want %v", got, want)
+	}
+
+	c, err = dcgan.NewConfig(map[string]any{"batch_size": 2, "generator": "style", "image_size": 16, "generator_features": 4, "mapping_depth": 3, "mapping_width": 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = 16*(64*64*3+16*128*64) + 16*128
+	styles := 10*2*(8+8) + 10*2*(4+4) + 10*2*(2+2)
+	g = 100*10 + 2*10*10 + styles + 9*(16*8*8+64*(8*4+4*4)+256*(4*2+2*2)) + 256*2*3
+	want = 2 * 2 * float64(3*g-100*10+2*(3*d-16*64*64*3)+2*d)
+	if got := ganFLOPs(&c); got != want {
+		t.Errorf("a step of the style generator is %v operations, want %v", got, want)
+	}
+}
+
+func TestRunMeasuresTheGAN(t *testing.T) {
+	for _, generator := range []string{"dcgan", "style"} {
+		params := map[string]any{"generator": generator, "image_size": 16, "latent_dim": 4, "generator_features": 2, "discriminator_features": 2,
+			"mapping_depth": 2, "mapping_width": 8, "batch_size": 4}
+		r, err := Run(context.Background(), Options{Model: "dcgan", Params: params, Threads: 1, Steps: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Model != "dcgan" || r.StepMS <= 0 || r.GFLOPS <= 0 {
+			t.Errorf("%s: figures that cannot be: %+v", generator, r)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"swath/trainer/dcgan"
 	"swath/trainer/vit"
 )
 
@@ -17,7 +18,8 @@ type model struct {
 // models are the trainers that can be measured, each with how a trial's parameters
 // become its model.
 var models = map[string]func(params map[string]any) (model, error){
-	vit.Name: newViT,
+	dcgan.Name: newGAN,
+	vit.Name:   newViT,
 }
 
 // Models returns the names of the models that can be measured, sorted.
@@ -44,6 +46,29 @@ func newViT(params map[string]any) (model, error) {
 			return result.Loss, err
 		},
 		flops: c.FLOPs(),
+	}, nil
+}
+
+// newGAN builds the networks of the GAN. A step updates both; its loss is their sum.
+func newGAN(params map[string]any) (model, error) {
+	c, err := dcgan.NewConfig(params)
+	if err != nil {
+		return model{}, err
+	}
+	m, err := dcgan.NewModel(c)
+	if err != nil {
+		return model{}, err
+	}
+	// The step overwrites its batch with generated images.
+	images := make([]float32, len(m.Real()))
+	fill(images, noise())
+	return model{
+		step: func() (float64, error) {
+			copy(m.Real(), images)
+			result, err := m.Step()
+			return result.LossD + result.LossG, err
+		},
+		flops: ganFLOPs(&c),
 	}, nil
 }
 

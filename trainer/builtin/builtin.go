@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"swath/trainer"
+	"swath/trainer/dcgan"
 	"swath/trainer/vit"
 )
 
@@ -21,6 +22,7 @@ type Param = trainer.Param
 // all returns the built-in trainers, by name.
 func all() []Trainer {
 	return []Trainer{
+		dcgan.Trainer(),
 		vit.Trainer(),
 	}
 }

@@ -138,13 +138,8 @@ func (a *activate) DiffWRT(n int) []bool { return all(n) }
 
 // SymDiff adds the backward operation.
 func (a *activate) SymDiff(_ gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	label := a.label + " backward"
-	op := &activateGrad{base: a.net.newBase(label, a.result, grad, output), fwd: a, dx: a.net.space.tensor(a.name+".dx", a.result...)}
-	dx, err := gorgonia.ApplyOp(op, grad, output)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", label, err)
-	}
-	return gorgonia.Nodes{dx}, nil
+	op := &activateGrad{fwd: a, dx: a.net.space.tensor(a.name+".dx", a.result...)}
+	return a.net.backward(op, &op.base, a.label, []gradient{{"dx", op.dx}}, grad, output)
 }
 
 type activateGrad struct {

@@ -99,7 +99,7 @@ func (a *adain) DiffWRT(n int) []bool { return all(n) }
 func (a *adain) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	n := a.net
 	op := &adainGrad{fwd: a, dx: n.space.tensor(a.name+".dx", in[0].Shape()...), dstyle: n.space.tensor(a.name+".dstyle", in[1].Shape()...)}
-	return n.backward(op, &op.base, a.label+" backward", []*tensor.Dense{op.dx, op.dstyle}, grad, in[0], output)
+	return n.backward(op, &op.base, a.label, []gradient{{"dx", op.dx}, {"dstyle", op.dstyle}}, grad, in[0], output)
 }
 
 // adainGrad computes dx and fills the style's gradient. Its last input is the forward

@@ -25,18 +25,27 @@ func (n *Net) Attention(qkv *gorgonia.Node, name string, tokens, heads int) *gor
 	}
 	label := "attention " + name
 	rows, cols, err := matrix(qkv)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = checkHeads(rows, cols, tokens, heads)
+	}
+	if err != nil {
 		return n.fail(label, err)
-	case tokens <= 0 || rows%tokens != 0:
-		return n.fail(label, fmt.Errorf("%d rows are not a whole number of images of %d tokens", rows, tokens))
-	case heads <= 0 || cols%(3*heads) != 0:
-		return n.fail(label, fmt.Errorf("%d columns are not q, k and v of %d heads", cols, heads))
 	}
 	op := &attention{base: n.newBase(label, tensor.Shape{rows, cols / 3}, qkv), net: n, name: name,
 		batch: rows / tokens, tokens: tokens, heads: heads, dim: cols / 3,
 		scores: newPool(tokens * tokens), y: n.space.tensor(name+".out", rows, cols/3)}
 	return n.apply(label, op, qkv)
+}
+
+// checkHeads reports a matrix that cannot be the queries, keys and values of so many tokens and heads.
+func checkHeads(rows, cols, tokens, heads int) error {
+	switch {
+	case tokens <= 0 || rows%tokens != 0:
+		return fmt.Errorf("%d rows are not a whole number of images of %d tokens", rows, tokens)
+	case heads <= 0 || cols%(3*heads) != 0:
+		return fmt.Errorf("%d columns are not q, k and v of %d heads", cols, heads)
+	}
+	return nil
 }
 
 type attention struct {
@@ -66,11 +75,12 @@ func (a *attention) eachHead(f func(q, o int)) {
 // floats a layer, which at small patches is more than all else together.
 func (a *attention) probabilities(p, qkv []float32, q int) {
 	t, d, ld := a.tokens, a.dim/a.heads, 3*a.dim
-	kernel.GemmSerial(false, true, t, t, d, a.scale(), qkv[q:], ld, qkv[q+a.dim:], ld, 0, p, t)
+	kernel.GemmSerial(false, true, t, t, d, scoreScale(d), qkv[q:], ld, qkv[q+a.dim:], ld, 0, p, t)
 	kernel.Softmax(p, p, t, t)
 }
 
-func (a *attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.dim/a.heads))) }
+// scoreScale is what scores of d elements are multiplied by.
+func scoreScale(d int) float32 { return float32(1 / math.Sqrt(float64(d))) }
 
 // Do computes the attention of every head.
 func (a *attention) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
@@ -126,7 +136,7 @@ func (g *attentionGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	}
 	dqkv := g.dqkv.Data().([]float32)
 	t, d, ld := a.tokens, a.dim/a.heads, 3*a.dim
-	scale := a.scale()
+	factor := scoreScale(d)
 	a.eachHead(func(q, o int) {
 		k, v := q+a.dim, q+2*a.dim
 		pp, sp := a.scores.get(), a.scores.get()
@@ -138,8 +148,8 @@ func (g *attentionGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 			at := o + i*a.dim
 			scoreGrad(s[i*t:(i+1)*t], p[i*t:(i+1)*t], dot(dy[at:at+d], y[at:at+d]))
 		}
-		kernel.GemmSerial(false, false, t, d, t, scale, s, t, qkv[k:], ld, 0, dqkv[q:], ld)
-		kernel.GemmSerial(true, false, t, d, t, scale, s, t, qkv[q:], ld, 0, dqkv[k:], ld)
+		kernel.GemmSerial(false, false, t, d, t, factor, s, t, qkv[k:], ld, 0, dqkv[q:], ld)
+		kernel.GemmSerial(true, false, t, d, t, factor, s, t, qkv[q:], ld, 0, dqkv[k:], ld)
 		a.scores.put(pp)
 		a.scores.put(sp)
 	})
@@ -162,34 +172,22 @@ func scoreGrad(s, p []float32, sum float32) {
 	}
 }
 
-// dot is Σ x·y for short vectors.
+// dot is Σ x·y for short vectors, in four sums: one would wait for its own last addition.
 func dot(x, y []float32) float32 {
 	y = y[:len(x)]
-	var sum float32
-	for i, v := range x {
-		sum += v * y[i]
+	var s0, s1, s2, s3 float32
+	i := 0
+	for ; i+4 <= len(x); i += 4 {
+		a, b := x[i:i+4:i+4], y[i:i+4:i+4]
+		s0 += a[0] * b[0]
+		s1 += a[1] * b[1]
+		s2 += a[2] * b[2]
+		s3 += a[3] * b[3]
 	}
-	return sum
-}
-
-// ClassAttention returns how much the class token of one image attends to each of its
-// tokens, itself first, averaged over the heads: the mean of the first rows of P. qkv are
-// the image's queries, keys and values as [Net.Attention] takes them, tokens × 3·dim.
-func ClassAttention(qkv []float32, tokens, heads int) []float32 {
-	dim := len(qkv) / (3 * tokens)
-	d := dim / heads
-	mean, row := make([]float32, tokens), make([]float32, tokens)
-	scale := float32(1 / math.Sqrt(float64(d)))
-	for h := range heads {
-		q := qkv[h*d : (h+1)*d]
-		for t := range tokens {
-			k := t*3*dim + dim + h*d
-			row[t] = scale * dot(q, qkv[k:k+d])
-		}
-		kernel.Softmax(row, row, 1, tokens)
-		kernel.Axpy(1/float32(heads), row, mean)
+	for ; i < len(x); i++ {
+		s0 += x[i] * y[i]
 	}
-	return mean
+	return (s0 + s1) + (s2 + s3)
 }
 
 // pool hands out scratch slices of one size to the goroutines of an operation.

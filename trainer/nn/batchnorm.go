@@ -138,23 +138,21 @@ func (b *batchNorm) DiffWRT(int) []bool { return b.want }
 // SymDiff adds the backward operation and the picks of the gradients that it does not return.
 func (b *batchNorm) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	n := b.net
-	label := b.label + " backward"
 	if n.clock == nil {
-		return nil, fmt.Errorf("%s: the net is for evaluation, where statistics do not depend on the input; differentiate one for training", label)
+		return nil, fmt.Errorf("%s: the net is for evaluation, where statistics do not depend on the input; differentiate one for training", b.label)
 	}
 	op := &batchNormGrad{fwd: b, dgamma: n.space.tensor(b.name+".dgamma", b.channels), dbeta: n.space.tensor(b.name+".dbeta", b.channels)}
-	results := []*tensor.Dense{nil, op.dgamma, op.dbeta}
+	if b.want[0] {
+		op.dx = n.space.tensor(b.name+".dx", in[0].Shape()...)
+	}
+	results := []gradient{{"dx", op.dx}, {"dγ", op.dgamma}, {"dβ", op.dbeta}}
 	for i, want := range b.want {
-		switch {
-		case i == 0 && want:
-			op.dx = n.space.tensor(b.name+".dx", in[0].Shape()...)
-			results[0] = op.dx
-		case !want:
-			results[i] = nil
+		if !want {
+			results[i].out = nil
 		}
 	}
 	op.returns = firstOf(results)
-	return n.backward(op, &op.base, label, results, grad, in[0], output)
+	return n.backward(op, &op.base, b.label, results, grad, in[0], output)
 }
 
 // batchNormGrad computes dx, dγ and dβ. Its last input is the forward result, only to run after it.

@@ -59,7 +59,7 @@ func (b *binaryCrossEntropy) DiffWRT(int) []bool { return []bool{true, false} }
 // SymDiff adds the backward operation.
 func (b *binaryCrossEntropy) SymDiff(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	op := &binaryCrossEntropyGrad{fwd: b, dx: b.net.space.tensor(b.name+".dx", in[0].Shape()...)}
-	return b.net.backward(op, &op.base, b.label+" backward", []*tensor.Dense{op.dx, nil}, in[0], in[1], grad)
+	return b.net.backward(op, &op.base, b.label, []gradient{{"dlogits", op.dx}, {}}, in[0], in[1], grad)
 }
 
 type binaryCrossEntropyGrad struct {

@@ -27,20 +27,14 @@ func blockMoments(x, mean, m2, scratch []float32) {
 	for r := 0; r < len(x); r += c {
 		add(mean, x[r:r+c])
 	}
-	scale(mean, -float32(c)/float32(len(x))) // minus the mean, to be added
+	kernel.Scale(mean, -float32(c)/float32(len(x)), mean) // minus the mean, to be added
 	clear(m2)
 	for r := 0; r < len(x); r += c {
 		kernel.Add(scratch, x[r:r+c], mean)
 		kernel.Mul(scratch, scratch, scratch)
 		add(m2, scratch)
 	}
-	scale(mean, -1)
-}
-
-func scale(x []float32, by float32) {
-	for i := range x {
-		x[i] *= by
-	}
+	kernel.Scale(mean, -1, mean)
 }
 
 // mergeMoments joins the moments of blocks of rowBlock rows, the last of which may be

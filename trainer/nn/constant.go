@@ -51,7 +51,7 @@ func (o *constant) DiffWRT(n int) []bool { return all(n) }
 // SymDiff adds the backward operation.
 func (o *constant) SymDiff(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	op := &constantGrad{fwd: o, dw: o.net.space.tensor(o.name+".dconstant", in[0].Shape()...)}
-	return o.net.backward(op, &op.base, o.label+" backward", []*tensor.Dense{op.dw}, grad)
+	return o.net.backward(op, &op.base, o.label, []gradient{{"dconstant", op.dw}}, grad)
 }
 
 type constantGrad struct {

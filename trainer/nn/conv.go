@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"errors"
 	"fmt"
 
 	"gorgonia.org/gorgonia"
@@ -150,7 +149,6 @@ func (c *conv) DiffWRT(int) []bool { return c.want }
 // SymDiff adds the backward operation and the picks of the gradients that it does not return.
 func (c *conv) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	n := c.net
-	label := c.label + " backward"
 	op := &convGrad{fwd: c}
 	for i, part := range []struct {
 		name string
@@ -160,45 +158,8 @@ func (c *conv) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia
 			*part.to = n.space.tensor(c.name+part.name, in[i].Shape()...)
 		}
 	}
-	op.results = []*tensor.Dense{op.dx, op.dw, op.db}[:len(in)]
-	return n.backward(op, &op.base, label, op.results, grad, in[0], in[1], output)
-}
-
-// backward adds a backward operation on the given inputs that fills results, one for
-// each input of the forward operation and nil for those without a gradient. The
-// operation returns the first, and picks return the others.
-func (n *Net) backward(op gorgonia.Op, b *base, label string, results []*tensor.Dense, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
-	grads := make(gorgonia.Nodes, len(results))
-	var node *gorgonia.Node
-	var errs []error
-	for i, r := range results {
-		var err error
-		switch {
-		case r == nil:
-			continue
-		case node == nil:
-			*b = n.newBase(label, r.Shape().Clone(), inputs...)
-			if node, err = gorgonia.ApplyOp(op, inputs...); err != nil {
-				return nil, fmt.Errorf("%s: %w", label, err)
-			}
-			grads[i] = node
-		default:
-			if grads[i], err = n.pick(fmt.Sprintf("%s of input %d", label, i), node, r); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", label, err))
-			}
-		}
-	}
-	return grads, errors.Join(errs...)
-}
-
-// firstOf returns the first result that there is: what a backward operation returns.
-func firstOf(results []*tensor.Dense) *tensor.Dense {
-	for _, r := range results {
-		if r != nil {
-			return r
-		}
-	}
-	return nil
+	op.results = []gradient{{"dx", op.dx}, {"dW", op.dw}, {"db", op.db}}[:len(in)]
+	return n.backward(op, &op.base, c.label, op.results, grad, in[0], in[1], output)
 }
 
 // convGrad fills dx, dW and db, as far as they are wanted.
@@ -206,7 +167,7 @@ type convGrad struct {
 	base
 	fwd        *conv
 	dx, dw, db *tensor.Dense
-	results    []*tensor.Dense
+	results    []gradient
 }
 
 // Do computes the gradients. The transposed convolution makes both of its own from the

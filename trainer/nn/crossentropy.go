@@ -179,16 +179,20 @@ func Correct(logits []float32, labels []int32) int {
 		if label < 0 {
 			continue
 		}
-		best := 0
-		row := logits[r*classes : (r+1)*classes]
-		for i, v := range row {
-			if v > row[best] {
-				best = i
-			}
-		}
-		if best == int(label) {
+		if ArgMax(logits[r*classes:(r+1)*classes]) == int(label) {
 			correct++
 		}
 	}
 	return correct
+}
+
+// ArgMax is the index of the largest element of a row, the first of equal ones.
+func ArgMax(row []float32) int {
+	best := 0
+	for i, v := range row {
+		if v > row[best] {
+			best = i
+		}
+	}
+	return best
 }

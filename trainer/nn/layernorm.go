@@ -33,7 +33,57 @@ func (n *Net) LayerNorm(x *gorgonia.Node, name string) *gorgonia.Node {
 		mean: n.space.floats(name+".mean", rows), rstd: n.space.floats(name+".rstd", rows),
 		ones: make([]float32, cols), scratch: newPool(2 * cols), y: n.space.tensor(name+".out", rows, cols)}
 	Ones(op.ones, nil)
-	return n.apply(label, op, x, gamma, beta)
+	y := n.apply(label, op, x, gamma, beta)
+	n.norms = append(n.norms, norm{x: x, y: y, op: op})
+	return y
+}
+
+// norm is a layer normalisation of a net, by its nodes.
+type norm struct {
+	x, y *gorgonia.Node
+	op   *layerNorm
+}
+
+// carrier returns a layer normalisation of x that h is computed from, or nil. It can carry
+// the gradient of a residual x that is added to a function of h: x feeds both, so its
+// gradient is a sum, which the normalisation's backward pass makes on the way, where
+// Gorgonia would add whole matrices in passes of their own. As h comes from the
+// normalisation, the gradient of the residual is known before that pass is added.
+func (n *Net) carrier(x, h *gorgonia.Node) *layerNorm {
+	for _, candidate := range n.norms {
+		if candidate.x == x && n.dependsOn(h, candidate.y) {
+			return candidate.op
+		}
+	}
+	return nil
+}
+
+// dependsOn reports whether y is computed from x, or is x.
+func (n *Net) dependsOn(y, x *gorgonia.Node) bool {
+	seen := map[int64]bool{}
+	open := []int64{y.ID()}
+	for len(open) > 0 {
+		id := open[len(open)-1]
+		open = open[:len(open)-1]
+		if id == x.ID() {
+			return true
+		}
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		for inputs := n.Graph.From(id); inputs.Next(); {
+			open = append(open, inputs.Node().ID())
+		}
+	}
+	return false
+}
+
+// carried is the gradient of a residual that the backward pass of a normalisation of the
+// same x adds to its own: row r belongs to row r·every of x.
+type carried struct {
+	grad  *gorgonia.Node
+	every int
 }
 
 // layerNorm keeps mean and 1/sqrt(σ²+ε) of each row for the backward pass.
@@ -46,6 +96,7 @@ type layerNorm struct {
 	ones       []float32 // to add a number to a row: axpy(number, ones, row)
 	scratch    *pool     // two rows for each goroutine at work
 	y          *tensor.Dense
+	carried    []carried // collected while the graph is differentiated
 }
 
 // Do normalises row by row. The variance is taken from centred values, so that a
@@ -80,11 +131,15 @@ func (l *layerNorm) DiffWRT(n int) []bool { return all(n) }
 func (l *layerNorm) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	n := l.net
 	label := l.label + " backward"
-	op := &layerNormGrad{base: n.newBase(label, in[0].Shape(), grad, in[0], in[1], output), fwd: l,
+	inputs := gorgonia.Nodes{grad, in[0], in[1], output}
+	for _, c := range l.carried {
+		inputs = append(inputs, c.grad)
+	}
+	op := &layerNormGrad{base: n.newBase(label, in[0].Shape(), inputs...), fwd: l,
 		dx:     n.space.tensor(l.name+".dx", l.rows, l.cols),
 		dgamma: n.space.tensor(l.name+".dgamma", l.cols),
 		dbeta:  n.space.tensor(l.name+".dbeta", l.cols)}
-	dx, err := gorgonia.ApplyOp(op, grad, in[0], in[1], output)
+	dx, err := gorgonia.ApplyOp(op, inputs...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
@@ -96,8 +151,8 @@ func (l *layerNorm) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gor
 	return gorgonia.Nodes{dx, dgamma, dbeta}, nil
 }
 
-// layerNormGrad computes dx and fills dγ and dβ. Its last input is the forward
-// result, only to run after it.
+// layerNormGrad computes dx and fills dγ and dβ. Its fourth input is the forward result,
+// only to run after it; those behind it are the carried gradients.
 type layerNormGrad struct {
 	base
 	fwd               *layerNorm
@@ -105,10 +160,15 @@ type layerNormGrad struct {
 }
 
 // Do computes, with x̂ the normalised row and g = γ·dy,
-// dx = (g - mean(g) - x̂·mean(g·x̂)) / sqrt(σ²+ε), dγ = Σ dy·x̂ and dβ = Σ dy.
+// dx = (g - mean(g) - x̂·mean(g·x̂)) / sqrt(σ²+ε), dγ = Σ dy·x̂ and dβ = Σ dy; to dx it
+// adds what is carried.
 func (g *layerNormGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	l, in := g.fwd, inputs{values: values}
 	dy, x, gamma := in.at(0, l.rows*l.cols), in.at(1, l.rows*l.cols), in.at(2, l.cols)
+	residuals := make([][]float32, len(l.carried))
+	for i, c := range l.carried {
+		residuals[i] = in.at(4+i, l.rows/c.every*l.cols)
+	}
 	if in.err != nil {
 		return nil, g.errMismatch(in.err)
 	}
@@ -126,6 +186,11 @@ func (g *layerNormGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 			at, end := r*l.cols, (r+1)*l.cols
 			kernel.Add(dbeta, dbeta, dy[at:end])
 			l.rowGrad(dx[at:end], dgamma, x[at:end], dy[at:end], gamma, *scratch, l.mean[r], l.rstd[r])
+			for i, c := range l.carried {
+				if r%c.every == 0 {
+					kernel.Add(dx[at:end], dx[at:end], residuals[i][r/c.every*l.cols:][:l.cols])
+				}
+			}
 		}
 	})
 	sumBlocks(g.dgamma.Data().([]float32), partialGamma)

@@ -17,6 +17,7 @@ type linearConfig struct {
 	gelu     bool
 	dropout  float64
 	residual *gorgonia.Node
+	every    int // row r of the residual is its row r·every
 	init     Init
 }
 
@@ -27,7 +28,15 @@ func GELU() LinearOption { return func(c *linearConfig) { c.gelu = true } }
 func Dropout(p float64) LinearOption { return func(c *linearConfig) { c.dropout = p } }
 
 // Residual adds x, of the result's shape, as the last thing.
-func Residual(x *gorgonia.Node) LinearOption { return func(c *linearConfig) { c.residual = x } }
+func Residual(x *gorgonia.Node) LinearOption {
+	return func(c *linearConfig) { c.residual, c.every = x, 1 }
+}
+
+// ClassResidual adds the first token of each image of x, which has so many times the
+// result's rows, as the last thing.
+func ClassResidual(x *gorgonia.Node, tokens int) LinearOption {
+	return func(c *linearConfig) { c.residual, c.every = x, tokens }
+}
 
 // Weights sets how the weight matrix starts; [XavierUniform] by default. The bias starts at 0.
 func Weights(init Init) LinearOption { return func(c *linearConfig) { c.init = init } }
@@ -57,15 +66,19 @@ func (n *Net) Linear(x *gorgonia.Node, name string, out int, options ...LinearOp
 		return nil
 	}
 	inputs := gorgonia.Nodes{x, w, b}
+	var carrier *layerNorm
 	if c.residual != nil {
-		if s := c.residual.Shape(); len(s) != 2 || s[0] != rows || s[1] != out {
-			return n.fail(label, fmt.Errorf("residual has shape %v, want (%d, %d)", s, rows, out))
+		if s := c.residual.Shape(); len(s) != 2 || s[0] != rows*c.every || s[1] != out {
+			return n.fail(label, fmt.Errorf("residual has shape %v, want (%d, %d)", s, rows*c.every, out))
+		}
+		if carrier = n.carrier(c.residual, x); carrier == nil && c.every > 1 {
+			c.residual, c.every = n.ClassToken(c.residual, name+".residual", c.every), 1
 		}
 		inputs = append(inputs, c.residual)
 	}
 
 	op := &linear{base: n.newBase(label, tensor.Shape{rows, out}, inputs...), net: n, name: name, rows: rows, in: in, out: out,
-		gelu: c.gelu, residual: c.residual != nil, y: n.space.tensor(name+".out", rows, out)}
+		gelu: c.gelu, every: c.every, carrier: carrier, y: n.space.tensor(name+".out", rows, out)}
 	if op.mask, err = n.newMask(op.id, c.dropout); err != nil {
 		return n.fail(label, err)
 	}
@@ -83,7 +96,8 @@ type linear struct {
 	name          string
 	rows, in, out int
 	gelu          bool
-	residual      bool
+	every         int        // row r of the residual is its row r·every; 0 if there is none
+	carrier       *layerNorm // takes the residual's gradient; nil if that is an ordinary input's
 	mask          *mask
 	z             []float32 // x·W + b, kept for the gradient of the activation; y itself if there is none
 	y             *tensor.Dense
@@ -94,8 +108,8 @@ func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	in := inputs{values: values}
 	x, w, b := in.at(0, l.rows*l.in), in.at(1, l.in*l.out), in.at(2, l.out)
 	var residual []float32
-	if l.residual {
-		residual = in.at(3, l.rows*l.out)
+	if l.every > 0 {
+		residual = in.at(3, l.rows*l.every*l.out)
 	}
 	if in.err != nil {
 		return nil, l.errMismatch(in.err)
@@ -112,16 +126,23 @@ func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 			if l.mask != nil {
 				l.mask.row(yr, yr, r)
 			}
-			if l.residual {
-				kernel.Add(yr, yr, residual[r*l.out:(r+1)*l.out])
+			if l.every > 0 {
+				kernel.Add(yr, yr, residual[r*l.every*l.out:][:l.out])
 			}
 		}
 	})
 	return l.y, nil
 }
 
-// DiffWRT says that the layer is differentiable with regard to all inputs.
-func (l *linear) DiffWRT(n int) []bool { return all(n) }
+// DiffWRT says that the layer is differentiable with regard to all inputs, but for a
+// residual whose gradient goes by way of its carrier.
+func (l *linear) DiffWRT(n int) []bool {
+	d := all(n)
+	if l.carrier != nil {
+		d[3] = false
+	}
+	return d
+}
 
 // SymDiff adds the backward operation and the picks of the weights' gradients.
 // The gradient of a residual is the incoming one, unchanged.
@@ -142,7 +163,11 @@ func (l *linear) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgon
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
 	grads := gorgonia.Nodes{dx, dw, db}
-	if l.residual {
+	switch {
+	case l.carrier != nil:
+		l.carrier.carried = append(l.carrier.carried, carried{grad, l.every})
+		grads = append(grads, nil)
+	case l.every > 0:
 		grads = append(grads, grad)
 	}
 	return grads, nil

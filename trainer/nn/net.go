@@ -61,6 +61,7 @@ type Net struct {
 
 	ops     uint64
 	weights []*Trainable
+	norms   []norm
 	err     error
 }
 

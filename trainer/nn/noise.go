@@ -95,7 +95,7 @@ func (o *noise) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgoni
 	n := o.net
 	op := &noiseGrad{fwd: o, dx: n.space.tensor(o.name+".dx", o.result...),
 		dstrength: n.space.tensor(o.name+".dstrength", o.channels), dbias: n.space.tensor(o.name+".dbias", o.channels)}
-	return n.backward(op, &op.base, o.label+" backward", []*tensor.Dense{op.dx, op.dstrength, op.dbias}, grad, output)
+	return n.backward(op, &op.base, o.label, []gradient{{"dx", op.dx}, {"dstrength", op.dstrength}, {"dbias", op.dbias}}, grad, output)
 }
 
 // noiseGrad computes dx, and fills the weights' gradients.

@@ -128,9 +128,68 @@ func TestAttentionByDefinition(t *testing.T) {
 	}
 }
 
-// TestClassAttention compares with the attention operation, whose values are set to pick
+func TestClassAttentionGradient(t *testing.T) {
+	for i, s := range []struct{ batch, tokens, heads, d int }{{1, 1, 1, 1}, {2, 5, 3, 4}, {1, 17, 2, 20}, {3, 65, 1, 7}, {2, 3, 4, 1}} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			checkGradients(t, uint64(i), func(n *Net) *gorgonia.Node {
+				return n.ClassAttention(variable(n, "qkv", s.batch*s.tokens, 3*s.heads*s.d), "attention", s.tokens, s.heads)
+			})
+		})
+	}
+}
+
+// TestClassAttentionIsThatOfTheFirstToken compares with the rows of class tokens of the whole attention.
+func TestClassAttentionIsThatOfTheFirstToken(t *testing.T) {
+	const batch, tokens, heads, dim = 3, 7, 2, 10
+	p := NewParams(3)
+	qkv := func(n *Net) *gorgonia.Node { return variable(n, "qkv", batch*tokens, 3*dim) }
+	whole := run(t, p, nil, func(n *Net) *gorgonia.Node { return n.Attention(qkv(n), "attention", tokens, heads) })
+	class := run(t, p, nil, func(n *Net) *gorgonia.Node { return n.ClassAttention(qkv(n), "attention", tokens, heads) })
+	for i := range batch {
+		for j := range dim {
+			if got, want := class[i*dim+j], whole[i*tokens*dim+j]; math.Abs(float64(got-want)) > 1e-6 {
+				t.Errorf("element %d of image %d is %v, want %v", j, i, got, want)
+			}
+		}
+	}
+}
+
+// TestCarriedGradients checks residuals of every kind: carried by a normalisation that is
+// on the way, also twice; not carried, as the normalisation of the same x is elsewhere.
+func TestCarriedGradients(t *testing.T) {
+	const images, tokens, dim = 13, 5, 6
+	for name, build := range map[string]func(n *Net, x *gorgonia.Node) *gorgonia.Node{
+		"carried": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
+			return n.Linear(n.LayerNorm(x, "norm"), "down", dim, Residual(x))
+		},
+		"class": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
+			h := n.Linear(n.LayerNorm(x, "norm"), "qkv", 3*dim)
+			return n.Linear(n.ClassAttention(h, "attention", tokens, 2), "down", dim, ClassResidual(x, tokens))
+		},
+		"twice": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
+			h := n.LayerNorm(x, "norm")
+			return n.Linear(n.Linear(h, "one", dim, Residual(x)), "two", dim, Residual(x))
+		},
+		"not carried": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
+			return n.Linear(x, "down", dim, Residual(n.LayerNorm(x, "norm")))
+		},
+		"normalised elsewhere": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
+			h := n.LayerNorm(x, "norm")
+			return n.Linear(n.Linear(x, "one", dim, Residual(x)), "two", dim, Residual(h))
+		},
+		"class not carried": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
+			return n.Linear(n.ClassToken(x, "class", tokens), "down", dim, ClassResidual(x, tokens))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checkGradients(t, 4, func(n *Net) *gorgonia.Node { return build(n, variable(n, "x", images*tokens, dim)) })
+		})
+	}
+}
+
+// TestClassAttentionMap compares with the attention operation, whose values are set to pick
 // out the probabilities: v of token t is 1 in element t.
-func TestClassAttention(t *testing.T) {
+func TestClassAttentionMap(t *testing.T) {
 	const tokens, heads, d = 5, 2, 5
 	const dim = heads * d
 	p := NewParams(3)
@@ -148,7 +207,7 @@ func TestClassAttention(t *testing.T) {
 	})
 	w, _ := p.Get("qkv", nil, 2*tokens, 3*dim)
 	for image := range 2 {
-		got := ClassAttention(w.Data()[image*tokens*3*dim:(image+1)*tokens*3*dim], tokens, heads)
+		got := ClassAttentionMap(w.Data()[image*tokens*3*dim:(image+1)*tokens*3*dim], tokens, heads)
 		row, sum := y[image*tokens*dim:], 0.0
 		for token := range tokens {
 			want := (row[token] + row[d+token]) / 2
@@ -393,6 +452,10 @@ func TestBuildingErrors(t *testing.T) {
 		{func(n *Net) *gorgonia.Node {
 			return n.Linear(variable(n, "x", 4, 3), "l", 2, Residual(variable(n, "r", 4, 3)))
 		}, "residual has shape (4, 3), want (4, 2)"},
+		{func(n *Net) *gorgonia.Node {
+			return n.Linear(variable(n, "x", 4, 3), "l", 3, ClassResidual(variable(n, "r", 4, 3), 2))
+		}, "residual has shape (4, 3), want (8, 3)"},
+		{func(n *Net) *gorgonia.Node { return n.ClassAttention(variable(n, "x", 4, 10), "a", 2, 2) }, "10 columns are not q, k and v of 2 heads"},
 		{func(n *Net) *gorgonia.Node { return n.Linear(variable(n, "x", 4, 3), "l", 2, Dropout(1)) }, "dropout 1 is not in [0, 1)"},
 		{func(n *Net) *gorgonia.Node {
 			n.Linear(variable(n, "x", 4, 3), "l", 2)

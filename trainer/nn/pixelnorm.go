@@ -60,7 +60,7 @@ func (p *pixelNorm) DiffWRT(n int) []bool { return all(n) }
 // SymDiff adds the backward operation.
 func (p *pixelNorm) SymDiff(in gorgonia.Nodes, output, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	op := &pixelNormGrad{fwd: p, dx: p.net.space.tensor(p.name+".dx", p.rows, p.cols)}
-	return p.net.backward(op, &op.base, p.label+" backward", []*tensor.Dense{op.dx}, grad, in[0], output)
+	return p.net.backward(op, &op.base, p.label, []gradient{{"dx", op.dx}}, grad, in[0], output)
 }
 
 type pixelNormGrad struct {

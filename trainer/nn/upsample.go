@@ -83,7 +83,7 @@ func (u *upsample) DiffWRT(n int) []bool { return all(n) }
 // SymDiff adds the backward operation.
 func (u *upsample) SymDiff(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	op := &upsampleGrad{fwd: u, dx: u.net.space.tensor(u.name+".dx", in[0].Shape()...)}
-	return u.net.backward(op, &op.base, u.label+" backward", []*tensor.Dense{op.dx}, grad)
+	return u.net.backward(op, &op.base, u.label, []gradient{{"dx", op.dx}}, grad)
 }
 
 type upsampleGrad struct {

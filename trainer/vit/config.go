@@ -2,6 +2,7 @@ package vit
 
 import (
 	"fmt"
+	"math"
 
 	"swath/trainer"
 	"swath/trainer/data"
@@ -32,12 +33,18 @@ func Params() []trainer.Param {
 		{Name: "mlp_dim", Default: 1024, Min: 1, Max: 262144, Help: "hidden units of an encoder layer's MLP"},
 		{Name: "dropout", Default: 0.1, Max: 1, Open: trainer.OpenMax, Help: "dropout after the embedding, the attention's projection and both layers of the MLP"},
 
-		{Name: "learning_rate", Default: 1e-4, Open: trainer.OpenMin, Help: "step size of the optimizer"},
+		{Name: "learning_rate", Default: 1e-4, Open: trainer.OpenMin, Help: "step size of the optimizer; the largest one under a schedule"},
+		{Name: "schedule", Default: "constant", Choices: []string{"constant", "cosine"}, Help: "learning rate after warm-up: constant, or cosine down to 0 at the end of training"},
+		{Name: "warmup_epochs", Default: 0.0, Max: 1_000_000, Help: "epochs, or a fraction of one, in which the learning rate rises in a line; at most epochs"},
 		{Name: "batch_size", Default: 100, Min: 1, Max: 65536, Help: "images a step; the last step of an epoch takes what is left"},
 		{Name: "epochs", Default: 10, Min: 1, Max: 1_000_000, Help: "passes over the training images"},
 		{Name: "optimizer", Default: "adam", Choices: []string{"adam", "adamw", "sgd"}, Help: "adam, adamw (decoupled weight decay) or sgd (momentum 0.9)"},
 		{Name: "weight_decay", Default: 0.0, Help: "adamw: share of a weight, times learning_rate, taken off a step; sgd: added to the gradient; not for adam"},
-		{Name: "seed", Default: 0, Min: -(1 << 53), Max: 1 << 53, Help: "decides the first weights, the order of images and dropout; not which images are taken"},
+		{Name: "augment", Default: "none", Choices: []string{"none", "flip", "flip_crop"}, Help: "training images: as they are; mirrored half of the time; that and shifted by up to 4 pixels each way over black"},
+		{Name: "seed", Default: 0, Min: -(1 << 53), Max: 1 << 53, Help: "decides the first weights, the order of images, augmentation and dropout; not which images are taken"},
+		{Name: "probe_layers", Default: false, Help: "report also test_accuracy_layer_k, the class token read after each encoder layer k through the model's own head"},
+		{Name: "report_every", Default: 50, Max: 1 << 31, Help: "report metric loss, the mean since the last time, every so many steps, with the optimizer's step as its step; 0: never"},
+		{Name: "checkpoint_every", Default: 0, Max: 1 << 31, Help: "save a checkpoint every so many steps too; 0: after each epoch only"},
 		{Name: "threads", Default: 0, Max: 4096, Help: "threads to compute with; 0: the trial's share of the machine. Results do not depend on it"},
 	}
 }
@@ -55,10 +62,16 @@ type Config struct {
 	Dropout                        float64
 
 	LearningRate, WeightDecay float64
+	Schedule                  string
+	WarmupEpochs              float64
 	Optimizer                 string
 	BatchSize, Epochs         int
+	Augment                   string
 	Seed                      uint64
-	Threads                   int // 0: the trial's share
+
+	ProbeLayers                  bool
+	ReportEvery, CheckpointEvery int // steps; 0: never
+	Threads                      int // 0: the trial's share
 }
 
 // Tokens is the number of tokens of an image: its patches and the class token.
@@ -97,6 +110,12 @@ func fromValues(v trainer.Values) (Config, error) {
 		Dropout:         v.Float("dropout"),
 		LearningRate:    v.Float("learning_rate"),
 		WeightDecay:     v.Float("weight_decay"),
+		Schedule:        v.String("schedule"),
+		WarmupEpochs:    v.Float("warmup_epochs"),
+		Augment:         v.String("augment"),
+		ProbeLayers:     v.Bool("probe_layers"),
+		ReportEvery:     v.Int("report_every"),
+		CheckpointEvery: v.Int("checkpoint_every"),
 		Optimizer:       v.String("optimizer"),
 		BatchSize:       v.Int("batch_size"),
 		Epochs:          v.Int("epochs"),
@@ -143,5 +162,27 @@ func (c *Config) check() error {
 	if c.Optimizer == "adam" && c.WeightDecay != 0 {
 		add("weight_decay: adam has none (use optimizer adamw, or leave weight_decay at 0)")
 	}
+	if c.WarmupEpochs > float64(c.Epochs) {
+		add("warmup_epochs: %v are more than the %d epochs (use at most as many)", c.WarmupEpochs, c.Epochs)
+	}
 	return trainer.Join(errs...)
 }
+
+// rate is the learning rate of a step, counted from 0. Over the steps of the warm-up it
+// rises in a line, to the full rate in the last of them; then it stays, or falls as
+// lr·(1+cos(π·x))/2, where x runs from 0 after the warm-up to 1 after the last step of the
+// training (Loshchilov and Hutter 2017, equation 5, without restarts).
+func (c *Config) rate(step int64, perEpoch int) float64 {
+	warmup := math.Round(c.WarmupEpochs * float64(perEpoch))
+	if float64(step) < warmup {
+		return c.LearningRate * (float64(step) + 1) / warmup
+	}
+	if c.Schedule != "cosine" {
+		return c.LearningRate
+	}
+	x := (float64(step) - warmup) / (float64(c.Epochs)*float64(perEpoch) - warmup)
+	return c.LearningRate * (1 + math.Cos(math.Pi*x)) / 2
+}
+
+// stepsPerEpoch is the number of batches of n training images.
+func (c *Config) stepsPerEpoch(n int) int { return (n + c.BatchSize - 1) / c.BatchSize }

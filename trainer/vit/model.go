@@ -2,13 +2,16 @@ package vit
 
 import (
 	"fmt"
+	"math"
 
 	"gorgonia.org/gorgonia"
 	"swath/trainer/nn"
+	"swath/trainer/report"
 )
 
 // Model is a Vision Transformer with two graphs over the same weights: one for
-// training, with dropout and gradients, and one for evaluation.
+// training, with dropout and gradients, and one for evaluation; and a third, of the head
+// alone, if layers are to be probed.
 type Model struct {
 	Config Config
 	Params *nn.Params
@@ -16,15 +19,25 @@ type Model struct {
 	clock   *nn.Clock
 	train   *network
 	eval    *network
-	weights []gorgonia.ValueGrad
-	solver  gorgonia.Solver
+	probe   *head
+	weights []*nn.Trainable
+	grads   []gorgonia.ValueGrad // the weights, as the solver takes them
+	solver  nn.Optimizer
 }
 
 // network is one graph of the model, with what goes into it and comes out.
 type network struct {
-	images, labels *gorgonia.Node // batch × channels × size × size; batch
-	logits, loss   *gorgonia.Node // batch × classes; scalar
+	net            *nn.Net
+	images, labels *gorgonia.Node   // batch × channels × size × size; batch
+	qkv, layers    []*gorgonia.Node // of each encoder layer: (batch·tokens) × 3·dim, (batch·tokens) × dim
+	logits, loss   *gorgonia.Node   // batch × classes; scalar
 	machine        gorgonia.VM
+}
+
+// head classifies class tokens: batch × dim.
+type head struct {
+	class, logits *gorgonia.Node
+	machine       gorgonia.VM
 }
 
 // NewModel builds the model with its first weights, which depend on the seed alone.
@@ -41,7 +54,7 @@ func NewModel(c Config) (*Model, error) {
 		if err != nil {
 			return nil, fmt.Errorf("building the training graph: %w", err)
 		}
-		m.weights = nn.ValueGrads(weights)
+		m.weights, m.grads = weights, nn.ValueGrads(weights)
 	}
 	if m.train.machine, err = train.Machine(); err != nil {
 		return nil, fmt.Errorf("building the training graph: %w", err)
@@ -52,6 +65,15 @@ func NewModel(c Config) (*Model, error) {
 		return nil, fmt.Errorf("building the evaluation graph: %w", err)
 	}
 	m.solver = c.solver()
+	if c.ProbeLayers {
+		// It runs between two batches of the evaluation, whose results must survive it.
+		n := nn.NewNet(m.Params, nn.NewWorkspace(), nil)
+		m.probe = &head{class: n.Input("class", c.BatchSize, c.EmbedDim)}
+		m.probe.logits = c.head(n, m.probe.class)
+		if m.probe.machine, err = n.Machine(); err != nil {
+			return nil, fmt.Errorf("building the graph of the head: %w", err)
+		}
+	}
 	return m, nil
 }
 
@@ -60,35 +82,42 @@ func NewModel(c Config) (*Model, error) {
 // at the end (or after an earlier layer), layer norm and a linear head.
 func (c *Config) define(n *nn.Net) *network {
 	w := &network{
+		net:    n,
 		images: n.Input("images", c.BatchSize, c.Channels, c.ImageSize, c.ImageSize),
 		labels: n.Labels("labels", c.BatchSize),
 	}
 	x := n.PatchEmbed(w.images, "embed", c.PatchSize, c.EmbedDim)
 	x = n.DropOut(x, "embed.dropout", c.Dropout)
 	for l := range c.ClassTokenLayer {
-		x = c.encoderLayer(n, x, fmt.Sprintf("encoder.%d", l+1))
+		var qkv *gorgonia.Node
+		x, qkv = c.encoderLayer(n, x, fmt.Sprintf("encoder.%d", l+1))
+		w.layers, w.qkv = append(w.layers, x), append(w.qkv, qkv)
 	}
-	class := n.ClassToken(x, "class", c.Tokens())
-	class = n.LayerNorm(class, "norm")
-	w.logits = n.Linear(class, "head", c.Classes, nn.Weights(nn.TruncatedNormal(0.02)))
+	w.logits = c.head(n, n.ClassToken(x, "class", c.Tokens()))
 	w.loss = n.CrossEntropy(w.logits, w.labels, "loss")
 	return w
 }
 
+// head turns class tokens into logits.
+func (c *Config) head(n *nn.Net, class *gorgonia.Node) *gorgonia.Node {
+	class = n.LayerNorm(class, "norm")
+	return n.Linear(class, "head", c.Classes, nn.Weights(nn.TruncatedNormal(0.02)))
+}
+
 // encoderLayer is x + attention(norm(x)), and to that its MLP likewise.
-func (c *Config) encoderLayer(n *nn.Net, x *gorgonia.Node, name string) *gorgonia.Node {
+func (c *Config) encoderLayer(n *nn.Net, x *gorgonia.Node, name string) (y, qkv *gorgonia.Node) {
 	h := n.LayerNorm(x, name+".norm1")
-	h = n.Linear(h, name+".qkv", 3*c.EmbedDim)
-	h = n.Attention(h, name+".attention", c.Tokens(), c.Heads)
+	qkv = n.Linear(h, name+".qkv", 3*c.EmbedDim)
+	h = n.Attention(qkv, name+".attention", c.Tokens(), c.Heads)
 	x = n.Linear(h, name+".projection", c.EmbedDim, nn.Dropout(c.Dropout), nn.Residual(x))
 
 	h = n.LayerNorm(x, name+".norm2")
 	h = n.Linear(h, name+".mlp1", c.MLPDim, nn.GELU(), nn.Dropout(c.Dropout))
-	return n.Linear(h, name+".mlp2", c.EmbedDim, nn.Dropout(c.Dropout), nn.Residual(x))
+	return n.Linear(h, name+".mlp2", c.EmbedDim, nn.Dropout(c.Dropout), nn.Residual(x)), qkv
 }
 
 // solver returns the optimiser that the parameters ask for.
-func (c *Config) solver() gorgonia.Solver {
+func (c *Config) solver() nn.Optimizer {
 	if c.Optimizer == "sgd" {
 		return &nn.SGD{LearningRate: c.LearningRate, Momentum: 0.9, WeightDecay: c.WeightDecay}
 	}
@@ -121,21 +150,84 @@ type Result struct {
 }
 
 // Step trains one step on the training batch: forward, backward, update. The result
-// is that of the weights before the update, with dropout.
+// is that of the weights before the update, with dropout. If it, or a gradient, is not
+// finite, nothing is updated, and the error wraps report.ErrDiverged and names the tensor
+// that was the first not to be.
 func (m *Model) Step() (Result, error) {
 	m.clock.Step++
 	r, err := m.train.run()
 	if err != nil {
 		return r, err
 	}
-	if err := m.solver.Step(m.weights); err != nil {
+	finite, err := nn.FiniteGradients(m.weights)
+	if err != nil {
+		return r, err
+	}
+	if !finite || !r.finite() {
+		return r, m.train.diverged(r)
+	}
+	if err := m.solver.Step(m.grads); err != nil {
 		return r, fmt.Errorf("updating the weights: %w", err)
 	}
 	return r, nil
 }
 
-// Evaluate computes the loss of the evaluation batch, without dropout.
-func (m *Model) Evaluate() (Result, error) { return m.eval.run() }
+// Evaluate computes the loss of the evaluation batch, without dropout. The error wraps
+// report.ErrDiverged if it is not finite.
+func (m *Model) Evaluate() (Result, error) {
+	r, err := m.eval.run()
+	if err == nil && !r.finite() {
+		err = m.eval.diverged(r)
+	}
+	return r, err
+}
+
+// predictions are the classes that the model gave to the images evaluated last.
+func (m *Model) predictions() []int {
+	logits := m.eval.logits.Value().Data().([]float32)
+	classes := make([]int, m.Config.BatchSize)
+	for i := range classes {
+		classes[i] = nn.ArgMax(logits[i*m.Config.Classes : (i+1)*m.Config.Classes])
+	}
+	return classes
+}
+
+// probeLayer counts how many of the images evaluated last are classified correctly by
+// the head when it reads the class token after encoder layer l, counted from 0.
+func (m *Model) probeLayer(l int) (correct int, err error) {
+	c := &m.Config
+	class := m.probe.class.Value().Data().([]float32)
+	x, stride := m.eval.layers[l].Value().Data().([]float32), c.Tokens()*c.EmbedDim
+	for i := range c.BatchSize {
+		copy(class[i*c.EmbedDim:(i+1)*c.EmbedDim], x[i*stride:])
+	}
+	if err := nn.Run(m.probe.machine); err != nil {
+		return 0, fmt.Errorf("probing encoder layer %d: %w", l+1, err)
+	}
+	return nn.Correct(m.probe.logits.Value().Data().([]float32), m.eval.batch().Labels), nil
+}
+
+// attention returns how much the class token of image i of those evaluated last attends
+// to each patch in encoder layer l, counted from 0: the mean over the heads.
+func (m *Model) attention(l, i int) []float32 {
+	c := &m.Config
+	qkv, size := m.eval.qkv[l].Value().Data().([]float32), c.Tokens()*3*c.EmbedDim
+	return nn.ClassAttentionMap(qkv[i*size:(i+1)*size], c.Tokens(), c.Heads)[1:]
+}
+
+// finite reports whether the loss is a number.
+func (r Result) finite() bool { return !math.IsNaN(r.Loss) && !math.IsInf(r.Loss, 0) }
+
+// diverged is the error of a run with a result that is not finite, or with such gradients.
+func (w *network) diverged(r Result) error {
+	first := w.net.NonFinite()
+	if first == "" { // a sum of finite numbers that is not finite
+		first = "every tensor is finite"
+	} else {
+		first = "first, " + first
+	}
+	return fmt.Errorf("%w: the loss is %v; %s (a smaller learning rate may help)", report.ErrDiverged, r.Loss, first)
+}
 
 func (w *network) run() (Result, error) {
 	if err := nn.Run(w.machine); err != nil {

@@ -17,6 +17,8 @@ package vit
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"os"
 
 	"swath/trainer"
 	"swath/trainer/data"
@@ -60,7 +62,10 @@ func Run(ctx context.Context, session *report.Session) error {
 	if err != nil {
 		return err
 	}
-	return Train(ctx, m, d, session)
+	return Train(ctx, m, d, session, Options{
+		CheckpointDir: session.CheckpointDir, ArtifactDir: session.ArtifactDir,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
 }
 
 // Open opens the data set that the configuration asks for, below the folder dir, and

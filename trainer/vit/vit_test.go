@@ -39,7 +39,8 @@ func TestDefaultsAreTheReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{Dataset: "cifar10", ImageSize: 32, Channels: 3, Classes: 10, PatchSize: 4, EmbedDim: 240, Heads: 12, EncoderLayers: 4,
-		ClassTokenLayer: 4, MLPDim: 1024, Dropout: 0.1, LearningRate: 1e-4, Optimizer: "adam", BatchSize: 100, Epochs: 10}
+		ClassTokenLayer: 4, MLPDim: 1024, Dropout: 0.1, LearningRate: 1e-4, Optimizer: "adam", BatchSize: 100, Epochs: 10,
+		Schedule: "constant", Augment: "none", ReportEvery: 50}
 	if c != want {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
 	}
@@ -69,6 +70,11 @@ func TestValidate(t *testing.T) {
 		{map[string]any{"dataset": "cifar"}, `dataset: unknown data set "cifar"`},
 		{map[string]any{"weight_decay": 0.1}, "weight_decay: adam has none (use optimizer adamw, or leave weight_decay at 0)"},
 		{map[string]any{"image_size": 1024, "patch_size": 1, "embed_dim": 12}, "more than the 16384 that fit into memory"},
+		{map[string]any{"schedule": "cosine", "warmup_epochs": 0.5, "augment": "flip_crop", "probe_layers": true, "report_every": 0}, ""},
+		{map[string]any{"epochs": 3, "warmup_epochs": 3.5}, "warmup_epochs: 3.5 are more than the 3 epochs"},
+		{map[string]any{"schedule": "step"}, `schedule: "step" is none of constant, cosine`},
+		{map[string]any{"augment": "crop"}, `augment: "crop" is none of none, flip, flip_crop`},
+		{map[string]any{"probe_layers": 1}, "probe_layers: want true or false, not 1"},
 		{map[string]any{"heads": 7, "class_token_layer": 9}, "; class_token_layer: there is no encoder layer 9"},
 	} {
 		err := Validate(c.params)
@@ -133,7 +139,7 @@ func TestModelGradient(t *testing.T) {
 		}
 		norm = math.Sqrt(norm)
 		if norm < 1e-6 {
-			t.Errorf("the gradient of %s is %g: nothing reaches it", w.(*nn.Trainable).Name(), norm)
+			t.Errorf("the gradient of %s is %g: nothing reaches it", w.Name(), norm)
 			continue
 		}
 		h := min(0.02, 0.05/norm)
@@ -146,7 +152,7 @@ func TestModelGradient(t *testing.T) {
 		numeric := (at(1) - at(-1)) / (2 * h)
 		copy(data, saved)
 		if math.Abs(numeric-norm) > 0.02*norm+1e-4 {
-			t.Errorf("%s: slope %v along the gradient, want its norm %v", w.(*nn.Trainable).Name(), numeric, norm)
+			t.Errorf("%s: slope %v along the gradient, want its norm %v", w.Name(), numeric, norm)
 		}
 	}
 }
@@ -157,9 +163,17 @@ type recorder struct {
 	metrics  []map[string]float64
 	progress float64
 	onReport func()
+	// failAfter is how many reports are taken before the next is refused; 0: none is.
+	failAfter int
 }
 
+// errReport is what a recorder refuses a report with.
+var errReport = errors.New("no more reports")
+
 func (r *recorder) Report(step int64, metrics map[string]float64) error {
+	if r.failAfter > 0 && len(r.steps) == r.failAfter {
+		return errReport
+	}
 	r.steps, r.metrics = append(r.steps, step), append(r.metrics, metrics)
 	if r.onReport != nil {
 		r.onReport()
@@ -183,7 +197,7 @@ func train(ctx context.Context, t *testing.T, c Config, rec *recorder) (*Model, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m, Train(ctx, m, d, rec)
+	return m, Train(ctx, m, d, rec, Options{})
 }
 
 // weightBits are all weights of a model, as bits.
@@ -334,8 +348,14 @@ func TestLearnsShapes(t *testing.T) {
 	if _, err := train(t.Context(), t, c, rec); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(rec.steps, []int64{1, 2, 3, 4, 5, 6}) || rec.progress != 1 {
-		t.Errorf("reported steps %v and progress %v, want one for each epoch and 1", rec.steps, rec.progress)
+	// 20 steps an epoch; the loss of every 50 has the optimiser's step.
+	if !slices.Equal(rec.steps, []int64{1, 2, 50, 3, 4, 100, 5, 6}) || rec.progress != 1 {
+		t.Errorf("reported steps %v and progress %v", rec.steps, rec.progress)
+	}
+	for i, m := range rec.metrics {
+		if loss, ok := m["loss"]; ok != (rec.steps[i] >= 50) || ok && (len(m) != 1 || loss <= 0) {
+			t.Errorf("step %d reports %v", rec.steps[i], m)
+		}
 	}
 	last := rec.metrics[len(rec.metrics)-1]
 	for _, name := range []string{"train_loss", "train_accuracy", "test_loss", "test_accuracy", "images_per_second"} {
@@ -350,8 +370,44 @@ func TestLearnsShapes(t *testing.T) {
 
 func TestDivergence(t *testing.T) {
 	_, err := train(t.Context(), t, tiny(t, map[string]any{"optimizer": "sgd", "learning_rate": 1e18, "epochs": 5}), &recorder{})
-	if !errors.Is(err, report.ErrDiverged) || !strings.Contains(err.Error(), "at step ") {
+	if !errors.Is(err, report.ErrDiverged) || !strings.Contains(err.Error(), "step ") || !strings.Contains(err.Error(), "first, ") {
 		t.Errorf("training at an absurd learning rate ends with %v", err)
+	}
+}
+
+// TestDivergenceNamesTheTensor plants a bad number, and checks that the step is refused
+// with its place named, and that no weight has taken it up.
+func TestDivergenceNamesTheTensor(t *testing.T) {
+	for want, plant := range map[string]func(m *Model){
+		"the loss is NaN; first, input images has 1 NaN and 0 Inf": func(m *Model) { m.TrainBatch().Images[3] = float32(math.NaN()) },
+		"first, weight encoder.2.mlp1.bias has 0 NaN and 1 Inf": func(m *Model) {
+			w, _ := m.Params.Get("encoder.2.mlp1.bias", nil, m.Config.MLPDim)
+			w.Data()[0] = float32(math.Inf(1))
+		},
+		"first, the result of linear encoder.1.projection has ": func(m *Model) {
+			w, _ := m.Params.Get("encoder.1.projection.weight", nil, m.Config.EmbedDim, m.Config.EmbedDim)
+			v, _ := m.Params.Get("encoder.1.qkv.bias", nil, 3*m.Config.EmbedDim)
+			for i := range w.Data() {
+				w.Data()[i] = 1e30
+			}
+			for i := range v.Data() {
+				v.Data()[i] = 1e15
+			}
+		},
+	} {
+		m, err := NewModel(tiny(t, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fillRandom(m, 1)
+		plant(m)
+		before := weightBits(m)
+		if _, err := m.Step(); !errors.Is(err, report.ErrDiverged) || !strings.Contains(err.Error(), want) {
+			t.Errorf("the step ends with %v, want %q", err, want)
+		}
+		if !slices.Equal(weightBits(m), before) {
+			t.Error("the step changed weights")
+		}
 	}
 }
 

@@ -31,21 +31,22 @@ func openLog(attemptDir string, s Stream) (*os.File, error) {
 // where the offset is its end or behind it, or nothing was written yet. The caller adds
 // the length to its offset and asks again.
 func ReadLog(attemptDir string, s Stream, offset int64, max int) ([]byte, error) {
-	f, err := os.Open(logFile(attemptDir, s))
+	// Mostly there is nothing new, and to ask costs less than to open.
+	st, err := os.Stat(logFile(attemptDir, s))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the attempt's %s: %w", s, err)
 	}
-	defer func() { _ = f.Close() }() // opened for reading
-	st, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read the attempt's %s: %w", s, err)
-	}
 	if offset < 0 || offset >= st.Size() || max <= 0 {
 		return nil, nil
 	}
+	f, err := os.Open(logFile(attemptDir, s))
+	if err != nil {
+		return nil, fmt.Errorf("read the attempt's %s: %w", s, err)
+	}
+	defer func() { _ = f.Close() }() // opened for reading
 	b := make([]byte, min(int64(max), st.Size()-offset))
 	n, err := f.ReadAt(b, offset)
 	if err != nil && !errors.Is(err, io.EOF) {

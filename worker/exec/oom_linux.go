@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // oomCounter remembers how often the kernel had killed for want of memory when an attempt
@@ -14,7 +15,25 @@ import (
 // count, so it is evidence only together with a SIGKILL that nobody here sent.
 type oomCounter struct{ before int64 }
 
-func newOOMCounter() oomCounter { return oomCounter{before: oomKills()} }
+// Asking the kernel costs as much as a part of starting a process. So attempts that start
+// within a second share an answer; it would take a kill in that second, and a stranger's
+// SIGKILL later, to mistake the one for the other.
+const oomFresh = time.Second
+
+var oomLast struct {
+	sync.Mutex
+	asked time.Time
+	kills int64
+}
+
+func newOOMCounter() oomCounter {
+	oomLast.Lock()
+	defer oomLast.Unlock()
+	if now := time.Now(); oomLast.asked.IsZero() || now.Sub(oomLast.asked) > oomFresh {
+		oomLast.asked, oomLast.kills = now, oomKills()
+	}
+	return oomCounter{before: oomLast.kills}
+}
 
 // grown reports whether the kernel has killed since.
 func (c oomCounter) grown() bool { return oomKills() > c.before }

@@ -10,7 +10,7 @@ import (
 )
 
 // processFile tells a restarted worker which process an attempt directory belongs to. It
-// is there while the attempt runs.
+// is there while the attempt runs, but for its first moments.
 type processFile struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
@@ -37,11 +37,19 @@ func writeProcessFile(attemptDir string, pid int, started time.Time, argv []stri
 // birth in it says the same.
 func removeProcessFile(attemptDir string) { _ = os.Remove(processPath(attemptDir)) }
 
-// KillOrphan ends the process group that a worker which died left running in an attempt
-// directory, and reports whether there was one. It kills at once: whoever calls it has
-// given the attempt up. Where the system cannot tell one process from a later one of the
-// same number, it does nothing.
+// KillOrphan ends what a worker that died left running of the attempt in a directory, and
+// reports whether there was anything. It kills at once: whoever calls it has given the
+// attempt up. It goes by the process file, and for attempts that have none yet, and for
+// processes that left their group, by the environment, which names the attempt's report
+// file. Where the system cannot tell one process from a later one of the same number, it
+// does nothing.
 func KillOrphan(attemptDir string) (bool, error) {
+	killed, err := killNoted(attemptDir)
+	return killDescendants(attemptDir) || killed, err
+}
+
+// killNoted ends the group of the process in the process file.
+func killNoted(attemptDir string) (bool, error) {
 	b, err := os.ReadFile(processPath(attemptDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

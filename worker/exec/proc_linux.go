@@ -57,20 +57,11 @@ var bootID = sync.OnceValue(func() string {
 // process of a container often takes its time to take note of orphans, or never does;
 // to wait for it would be to wait for nothing.
 func onlyZombies(group int) bool {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return false
+	list := pids()
+	if len(list) == 0 {
+		return false // the list cannot be had; there is at least pid 1
 	}
-	names, err := dir.Readdirnames(-1)
-	_ = dir.Close() // opened for reading
-	if err != nil {
-		return false
-	}
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
+	for _, pid := range list {
 		if st, ok := readStat(pid); ok && st.group == group && !st.zombie {
 			return false
 		}

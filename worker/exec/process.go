@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	osexec "os/exec"
 	"sync"
 	"syscall"
 	"time"
@@ -17,13 +16,16 @@ import (
 // between SIGTERM and SIGKILL.
 const leftoverGrace = time.Second
 
+// noteAfter is how long an attempt has to last before its process is noted on disk. Most
+// that are shorter have ended by the time that anybody could look for an orphan, and
+// those that have not are found by their environment.
+const noteAfter = 200 * time.Millisecond
+
 // Process is a running or ended attempt. Its methods may be called by any goroutine.
 type Process struct {
-	spec    Spec
-	cmd     *osexec.Cmd
-	pid     int
+	cmd     Command
+	leader  *os.Process
 	started time.Time
-	note    string
 	oom     oomCounter
 	done    chan struct{}
 
@@ -32,7 +34,9 @@ type Process struct {
 	killed  bool  // whether the leader was sent SIGKILL
 	exited  bool  // the leader has ended
 	gone    bool  // the group has, too: its number may belong to others
+	noted   bool  // its process file was written
 	timeout *time.Timer
+	noting  *time.Timer
 	kill    *time.Timer // SIGKILL after the grace
 
 	ended   time.Time // set before done is closed, as is outcome
@@ -46,97 +50,108 @@ type stop struct {
 	deadline time.Time // of the grace
 }
 
-// Start starts an attempt. When ctx ends, the attempt is stopped as cancelled; end it with
-// [Process.Stop] to say otherwise. The error tells why nothing was started, and
-// [StartOutcome] what that means for the trial.
+// Start prepares an attempt and starts it. When ctx ends, the attempt is stopped as
+// cancelled; end it with [Process.Stop] to say otherwise. The error tells why nothing was
+// started, and [StartOutcome] what that means for the trial.
 func Start(ctx context.Context, spec Spec) (*Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("start the trainer: %w", context.Cause(ctx))
 	}
-	spec, err := spec.normalize()
+	cmd, err := Prepare(spec)
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.prepare(); err != nil {
-		return nil, err
-	}
-	env := spec.environ()
-	prog, err := find(spec.Argv, spec.Dir, lookupEnv(env, "PATH"))
+	p, err := cmd.Start()
 	if err != nil {
 		return nil, err
-	}
-	stdout, err := openLog(spec.AttemptDir, Stdout)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = stdout.Close() }() // the trainer's own descriptors stay open
-	stderr, err := openLog(spec.AttemptDir, Stderr)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = stderr.Close() }()
-
-	p := &Process{
-		spec: spec,
-		note: prog.note,
-		done: make(chan struct{}),
-		oom:  newOOMCounter(),
-		// Stdin is nil, which is the null device; files rather than writers make the
-		// trainer write to them itself.
-		cmd: &osexec.Cmd{
-			Path: prog.path, Args: prog.argv, Dir: spec.Dir, Env: env,
-			Stdout: stdout, Stderr: stderr, SysProcAttr: ownGroup(),
-		},
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, startError(prog, err)
-	}
-	p.pid, p.started = p.cmd.Process.Pid, time.Now()
-	if err := writeProcessFile(spec.AttemptDir, p.pid, p.started, prog.argv); err != nil {
-		// Only a restarted worker would miss it, and the trainer is running.
-		p.note = firstNonEmpty(p.note, err.Error())
-	}
-	if spec.Timeout > 0 {
-		p.timeout = time.AfterFunc(spec.Timeout, func() {
-			p.Stop(sweeps.ClassTimeout, fmt.Sprintf("stopped after its time limit of %s", spec.Timeout))
-		})
 	}
 	detach := context.AfterFunc(ctx, func() {
 		p.Stop(sweeps.ClassCancelled, fmt.Sprintf("cancelled: %v", context.Cause(ctx)))
 	})
 	go func() {
-		p.wait()
+		<-p.done
 		detach()
 	}()
 	return p, nil
 }
 
+// Start starts the attempt. The error tells why nothing was started, and [StartOutcome]
+// what that means for the trial.
+func (c Command) Start() (*Process, error) {
+	stdin, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, fmt.Errorf("start the trainer: %w", err)
+	}
+	defer func() { _ = stdin.Close() }() // the trainer's own descriptors stay open
+	stdout, err := openLog(c.AttemptDir, Stdout)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = stdout.Close() }()
+	stderr, err := openLog(c.AttemptDir, Stderr)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = stderr.Close() }()
+
+	p := &Process{cmd: c, done: make(chan struct{}), oom: newOOMCounter()}
+	p.leader, err = os.StartProcess(c.Path, c.Argv, &os.ProcAttr{
+		Dir: c.Dir, Env: uniqueEnv(c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: ownGroup(),
+	})
+	if err != nil {
+		return nil, startError(c, err)
+	}
+	p.started = time.Now()
+	p.mu.Lock() // the timers may be early
+	defer p.mu.Unlock()
+	p.noting = time.AfterFunc(noteAfter, p.writeNote)
+	if c.Timeout > 0 {
+		p.timeout = time.AfterFunc(c.Timeout, func() {
+			p.Stop(sweeps.ClassTimeout, fmt.Sprintf("stopped after its time limit of %s", c.Timeout))
+		})
+	}
+	go p.wait()
+	return p, nil
+}
+
+// writeNote writes down which process the attempt is. That it could not, only somebody
+// who looks for an orphan would miss.
+func (p *Process) writeNote() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.exited {
+		p.noted = writeProcessFile(p.cmd.AttemptDir, p.leader.Pid, p.started, p.cmd.Argv) == nil
+	}
+}
+
 // startError says in words why the kernel did not start a program that is there.
-func startError(prog program, err error) error {
+func startError(c Command, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Errorf("%w: program %s is neither a binary for this machine nor a script with a #! line", ErrSpec, prog.path)
+		return fmt.Errorf("%w: program %s is neither a binary for this machine nor a script with a #! line", ErrSpec, c.Path)
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%w: program %s: the interpreter of its #! line does not exist", ErrSpec, prog.path)
+		return fmt.Errorf("%w: program %s: the interpreter of its #! line does not exist", ErrSpec, c.Path)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w: program %s: %w", ErrSpec, prog.path, err)
+		return fmt.Errorf("%w: program %s: %w", ErrSpec, c.Path, err)
+	case errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("%w: the command line or the environment of %s holds a zero byte", ErrSpec, c.Path)
 	case errors.Is(err, syscall.E2BIG):
-		return fmt.Errorf("%w: the command line of %s is too long; pass the parameters by file", ErrSpec, prog.path)
+		return fmt.Errorf("%w: the command line of %s is too long; pass the parameters by file", ErrSpec, c.Path)
 	}
-	return fmt.Errorf("start %s: %w", prog.path, err)
+	return fmt.Errorf("start %s: %w", c.Path, err)
 }
 
 // Pid is the leader's process id, which is the group's, too.
-func (p *Process) Pid() int { return p.pid }
+func (p *Process) Pid() int { return p.leader.Pid }
 
 // Started is when the process was started.
 func (p *Process) Started() time.Time { return p.started }
 
 // Dir is the attempt directory, absolute.
-func (p *Process) Dir() string { return p.spec.AttemptDir }
+func (p *Process) Dir() string { return p.cmd.AttemptDir }
 
 // Note tells people what was done differently from what the command says; empty mostly.
-func (p *Process) Note() string { return p.note }
+func (p *Process) Note() string { return p.cmd.Note }
 
 // Done is closed when the attempt has ended, its group with it.
 func (p *Process) Done() <-chan struct{} { return p.done }
@@ -156,9 +171,9 @@ func (p *Process) Stop(class sweeps.Class, message string) {
 	if p.exited || p.stop != nil {
 		return
 	}
-	p.stop = &stop{class: class, message: message, deadline: time.Now().Add(p.spec.Grace)}
-	terminateGroup(p.cmd.Process)
-	p.kill = time.AfterFunc(p.spec.Grace, p.Kill)
+	p.stop = &stop{class: class, message: message, deadline: time.Now().Add(p.cmd.Grace)}
+	terminateGroup(p.leader)
+	p.kill = time.AfterFunc(p.cmd.Grace, p.Kill)
 }
 
 // Kill sends SIGKILL to the group. Without a stop before, the outcome is of class
@@ -176,16 +191,17 @@ func (p *Process) Kill() {
 	default:
 		p.killed = true
 	}
-	killGroup(p.cmd.Process)
+	killGroup(p.leader)
 }
 
 // wait waits for the leader, ends what it left behind, and decides the outcome.
 func (p *Process) wait() {
-	err := p.cmd.Wait()
+	state, err := p.leader.Wait()
 	p.mu.Lock()
 	p.exited = true
 	p.ended = time.Now()
-	stop, killed := p.stop, p.killed
+	stop, killed, noted := p.stop, p.killed, p.noted
+	p.noting.Stop()
 	if p.timeout != nil {
 		p.timeout.Stop()
 	}
@@ -200,44 +216,45 @@ func (p *Process) wait() {
 	p.mu.Unlock()
 
 	e := ending{stop: stop, killed: killed}
-	e.code, e.signal = exitStatus(p.cmd.ProcessState)
-	var exit *osexec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	e.code, e.signal = exitStatus(state)
+	if err != nil {
 		e.errText = fmt.Sprintf("wait for the trainer: %v", err)
 	}
 	if stop == nil {
-		end, text := lastWords(ReportFile(p.spec.AttemptDir))
+		end, text := lastWords(ReportFile(p.cmd.AttemptDir))
 		e.end, e.errText = end, firstNonEmpty(text, e.errText)
 	}
 	if stop == nil && (e.code != 0 || e.signal != "") {
-		tail, _ := fileTail(logFile(p.spec.AttemptDir, Stderr), 16<<10)
+		tail, _ := fileTail(logFile(p.cmd.AttemptDir, Stderr), 16<<10)
 		e.stderr = string(tail)
 		e.oomKill = p.oom.grown()
 	}
 	p.outcome = e.outcome()
-	removeProcessFile(p.spec.AttemptDir)
+	if noted {
+		removeProcessFile(p.cmd.AttemptDir)
+	}
 	close(p.done)
 }
 
 // clearGroup ends what is left of the group after its leader, and returns when nothing
 // is, or nothing more can be done.
 func (p *Process) clearGroup(stop *stop) {
-	if !groupAlive(p.pid) {
+	if !groupAlive(p.leader.Pid) {
 		return
 	}
-	deadline := time.Now().Add(min(p.spec.Grace, leftoverGrace))
+	deadline := time.Now().Add(min(p.cmd.Grace, leftoverGrace))
 	if stop != nil {
 		deadline = stop.deadline // it was sent SIGTERM with its leader
 	} else {
-		terminateGroup(p.cmd.Process)
+		terminateGroup(p.leader)
 	}
-	if awaitGroup(p.pid, deadline) {
+	if awaitGroup(p.leader.Pid, deadline) {
 		return
 	}
-	killGroup(p.cmd.Process)
+	killGroup(p.leader)
 	// SIGKILL cannot be refused; what is still seen after this is waiting for its own
 	// parent to take note of its death, or for a disk that does not answer.
-	awaitGroup(p.pid, time.Now().Add(500*time.Millisecond))
+	awaitGroup(p.leader.Pid, time.Now().Add(500*time.Millisecond))
 }
 
 // awaitGroup waits until the group is gone, or the deadline; it reports whether it is.

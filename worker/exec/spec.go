@@ -16,7 +16,7 @@ import (
 // DefaultGrace is the time between SIGTERM and SIGKILL.
 const DefaultGrace = 10 * time.Second
 
-// Spec says what to run. Nothing in it is changed after it was handed to [Start].
+// Spec says what to run. Nothing in it is changed after it was handed to [Prepare].
 type Spec struct {
 	// Argv is the program and its arguments. A program without a slash is looked for in
 	// PATH, then in Dir; one with a slash is relative to Dir.
@@ -58,11 +58,11 @@ func ParamsFile(attemptDir string) string { return file(attemptDir, "params.json
 // ReportFile is the path of the report file in an attempt directory.
 func ReportFile(attemptDir string) string { return file(attemptDir, "report.jsonl") }
 
-// ErrSpec is wrapped by the errors of [Start] for an attempt that cannot start anywhere:
+// ErrSpec is wrapped by the errors of [Prepare] and [Start] for an attempt that cannot start anywhere:
 // the program does not exist, a pattern does not compile.
 var ErrSpec = errors.New("cannot start")
 
-// StartOutcome is the outcome of an attempt for which [Start] returned an error. What the
+// StartOutcome is the outcome of an attempt that an error kept from starting. What the
 // trial is to blame for is of class spec; what the machine is (a full disk, no more
 // processes) counts as a lost attempt, which is not charged to the trial.
 func StartOutcome(err error) sweeps.Outcome {
@@ -111,7 +111,7 @@ func (s Spec) normalize() (Spec, error) {
 // prepare makes the attempt's directories and writes its parameters.
 func (s Spec) prepare() error {
 	for _, dir := range []string{s.AttemptDir, s.CheckpointDir, s.ArtifactDir} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := makeDir(dir); err != nil {
 			return fmt.Errorf("make the attempt's directory: %w", err)
 		}
 	}
@@ -122,6 +122,14 @@ func (s Spec) prepare() error {
 		return fmt.Errorf("%w: the working directory %s does not exist here", ErrSpec, s.Dir)
 	}
 	return nil
+}
+
+// makeDir is os.MkdirAll for a directory whose parent is there, mostly.
+func makeDir(dir string) error {
+	if os.Mkdir(dir, 0o755) == nil {
+		return nil
+	}
+	return os.MkdirAll(dir, 0o755)
 }
 
 // environ returns the trainer's environment: the worker's without swath's own variables,

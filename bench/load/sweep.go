@@ -1,0 +1,82 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"swath/proto/wire"
+	"swath/sweeps"
+)
+
+// Client is what the package needs of a coordinator's client; *wire.Client is one.
+type Client interface {
+	Submit(ctx context.Context, s wire.Submission) (*wire.SweepStatus, error)
+	Sweep(ctx context.Context, nameOrID string) (*wire.SweepStatus, error)
+}
+
+// Sweep is a sweep file of n trials that run the command.
+func Sweep(name string, n int, command ...string) wire.Submission {
+	argv := ""
+	for i, arg := range command {
+		if i > 0 {
+			argv += ", "
+		}
+		argv += fmt.Sprintf("%q", arg)
+	}
+	// One parameter would do; int_uniform wants a range, and a grid of it no list.
+	source := fmt.Sprintf("name: %s\nmethod: grid\ncommand: [%s]\nparameters:\n  x: {distribution: int_uniform, min: 1, max: %d}\n  y: {values: [1]}\n", name, argv, max(n, 2))
+	if n < 2 {
+		source += "run_cap: 1\n"
+	}
+	return wire.Submission{ID: sweeps.SweepID(name), Source: []byte(source), File: name + ".yaml"}
+}
+
+// Ran is how a sweep went.
+type Ran struct {
+	Submit  time.Duration // how long the submission took
+	Elapsed time.Duration // from the submission to the end of the last trial, as a user saw it
+}
+
+// interval is how often a sweep is looked at, and so the error of its time.
+const interval = 20 * time.Millisecond
+
+// RunSweep submits a sweep and waits until all its n trials have finished. It calls each,
+// if that is not nil, with how many have ended, a few times a second.
+func RunSweep(ctx context.Context, c Client, s wire.Submission, n int, each func(ended int64) error) (Ran, error) {
+	begun := time.Now()
+	if _, err := c.Submit(ctx, s); err != nil {
+		return Ran{}, fmt.Errorf("submit the benchmark's sweep: %w", err)
+	}
+	ran := Ran{Submit: time.Since(begun)}
+	err := Wait(ctx, c, s, n, each)
+	ran.Elapsed = time.Since(begun)
+	return ran, err
+}
+
+// Wait waits until all n trials of a sweep have finished.
+func Wait(ctx context.Context, c Client, s wire.Submission, n int, each func(ended int64) error) error {
+	for {
+		st, err := c.Sweep(ctx, string(s.ID))
+		if err != nil {
+			return fmt.Errorf("look at the benchmark's sweep: %w", err)
+		}
+		if each != nil {
+			if err := each(st.Counts.Ended()); err != nil {
+				return err
+			}
+		}
+		switch {
+		case st.State == sweeps.SweepFinished && st.Counts.Finished == int64(n):
+			return nil
+		case st.State == sweeps.SweepPaused, st.State.Terminal():
+			return fmt.Errorf("the benchmark's sweep is %s after %d trials finished and %d failed, of %d: %s",
+				st.State, st.Counts.Finished, st.Counts.Failed, n, st.Reason)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(interval):
+		}
+	}
+}
