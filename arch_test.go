@@ -69,6 +69,9 @@ var inside = []place{
 	{"trainer/...", []string{"trainer/..."}, nil,
 		"a trainer is a process that speaks the trainer protocol, whoever started it"},
 
+	{"bench/load", []string{"proto/wire", "sweeps"}, nil,
+		"the load comes over the wire, so that the coordinator under it is another process"},
+
 	{"proto/swath/v1", nil, nil,
 		"generated code"},
 	{"proto/wire", []string{"proto/swath/v1", "sweeps"}, nil,
@@ -87,7 +90,7 @@ var usedBy = []struct {
 		"the transport is behind proto/wire and coordinator/api; cli starts the server and dials the listener in memory"},
 	{"swath/proto/swath/v1", []string{"proto/wire", "coordinator/api"},
 		"generated messages do not travel through the program: proto/wire turns them into domain types"},
-	{"swath/proto/wire", []string{"coordinator/api", "worker/...", "cli"},
+	{"swath/proto/wire", []string{"coordinator/api", "worker/...", "bench/load", "cli"},
 		"only what speaks to the other side needs the wire"},
 	{"go.etcd.io/bbolt/...", []string{"coordinator/boltstore"},
 		"the store is behind coordinator's interfaces, so that another can take its place"},

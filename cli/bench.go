@@ -14,13 +14,17 @@ import (
 
 func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "bench",
-		Short:   "Measure how fast this machine trains",
-		Example: `  swath bench train --model vit --threads 2`,
-		Args:    exactArgs(0, "a verb: train"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:   "bench",
+		Short: "Measure how fast this machine dispatches, records and trains",
+		Example: `  swath bench train --model vit --threads 2
+  swath bench dispatch --no-spawn`,
+		Args: exactArgs(0, "a verb: train, dispatch, ingest or scale"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.benchTrainCommand())
+	cmd.AddCommand(
+		a.benchTrainCommand(), a.benchDispatchCommand(), a.benchIngestCommand(), a.benchScaleCommand(),
+		a.benchCoordinatorCommand(),
+	)
 	return cmd
 }
 
@@ -66,6 +70,7 @@ Measure on an idle machine. bench/torch has programs that do the same work with 
 	f.StringVar(&o.Model, "model", "", "what to train: "+strings.Join(bench.Models(), ", "))
 	f.IntVar(&o.Threads, "threads", 0, "threads to compute with (default all processors)")
 	f.IntVar(&o.Steps, "steps", 10, "steps to measure, after 2 to warm up")
+	f.BoolVar(&o.AllTokens, "all-tokens", false, "vit: compute the last encoder layer for every token, not for the class token alone as the trainer does")
 	f.StringArrayVar(&params, "param", nil, "a parameter of the trainer, as `name=value`; may be repeated (swath trainer NAME lists them)")
 	f.BoolVar(&jsonForm, "json", false, "print one line of JSON")
 	return cmd

@@ -80,20 +80,14 @@ func swathWith(t *testing.T, stdin io.Reader, args ...string) outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	o := swathIn(ctx, stdin, args...)
-	if ctx.Err() != nil {
-		t.Fatalf("swath %s hung\n%s%s", strings.Join(args, " "), o.out, o.err)
-	}
-	return o
-}
-
-// swathIn runs a command line in this process, until ctx is done at the latest.
-func swathIn(ctx context.Context, stdin io.Reader, args ...string) outcome {
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
 	var out, err bytes.Buffer
 	code := cli.Run(ctx, args, stdin, &out, &err)
+	if ctx.Err() != nil {
+		t.Fatalf("swath %s hung\n%s%s", strings.Join(args, " "), &out, &err)
+	}
 	return outcome{args, code, out.String(), err.String()}
 }
 

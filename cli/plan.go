@@ -176,7 +176,11 @@ func (f *sweepFile) summary(name string) string {
 		fmt.Fprintf(&b, ", each with %d seeds", f.spec.Repeat)
 	}
 	if f.count.Excluded > 0 {
-		fmt.Fprintf(&b, "; %s%s points excluded by constraints", about, thousands(f.count.Excluded))
+		points := "points"
+		if f.count.Excluded == 1 {
+			points = "point"
+		}
+		fmt.Fprintf(&b, "; %s%s %s excluded by constraints", about, thousands(f.count.Excluded), points)
 	}
 	if o := f.spec.Objective; o.Name != "" {
 		fmt.Fprintf(&b, "; %s %s", o.Goal, o.Name)

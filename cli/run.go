@@ -67,6 +67,7 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 	name := f.spec.Name
 	if named {
 		name = a.cfg.Name
+		a.cfg.Name = "" // it is the sweep's, not the worker's
 		if err := sweeps.CheckName(name); err != nil {
 			return err
 		}

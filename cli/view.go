@@ -169,8 +169,8 @@ func metricName(spec *sweeps.Spec, rows []results.Row) string {
 func headline(p *wire.Progress, at time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s trials", ofTotal(&p.SweepStatus))
-	if p.Counts.Running > 0 {
-		fmt.Fprintf(&b, ", %d running", p.Counts.Running)
+	if n := running(p); n > 0 {
+		fmt.Fprintf(&b, ", %d running", n)
 	}
 	if p.Counts.Failed > 0 {
 		fmt.Fprintf(&b, ", %d failed", p.Counts.Failed)
@@ -192,6 +192,18 @@ func headline(p *wire.Progress, at time.Time) string {
 	return b.String()
 }
 
+// running is how many trials run. Those that wait on their worker for a slot do not, as far
+// as the status lists them.
+func running(p *wire.Progress) int64 {
+	n := p.Counts.Running
+	for _, t := range p.Running {
+		if t.Started.IsZero() {
+			n--
+		}
+	}
+	return n
+}
+
 // remaining extrapolates from the trials that ended.
 func remaining(p *wire.Progress, elapsed time.Duration) (time.Duration, bool) {
 	done := p.Counts.Finished + p.Counts.Failed
@@ -200,7 +212,7 @@ func remaining(p *wire.Progress, elapsed time.Duration) (time.Duration, bool) {
 	}
 	left := p.Total - p.Counts.Ended()
 	// What runs is half done, on the average.
-	d := time.Duration(float64(elapsed) / (float64(done) + float64(p.Counts.Running)/2) * (float64(left) - float64(p.Counts.Running)/2))
+	d := time.Duration(float64(elapsed) / (float64(done) + float64(running(p))/2) * (float64(left) - float64(running(p))/2))
 	return d.Round(time.Second), d >= time.Second
 }
 
@@ -213,11 +225,8 @@ func trialLine(t *sweeps.Trial, spec *sweeps.Spec, names []string, at time.Time)
 		}
 	}
 	line := fmt.Sprintf("#%d %s", t.Index, strings.Join(parts, " "))
-	if t.Attempt > 1 {
-		line += fmt.Sprintf(" (attempt %d)", t.Attempt)
-	}
-	if t.Started.IsZero() {
-		return line + "  starting"
+	if t.Attempts() > 1 {
+		line += fmt.Sprintf(" (attempt %d)", t.Attempts())
 	}
 	if len(t.Metrics) > 0 {
 		line += "  step " + stepOf(t)
@@ -267,9 +276,12 @@ func (v *liveView) update(p *wire.Progress) error {
 	at := now()
 	lines := []string{fmt.Sprintf("%s %s", bar(p, 20), headline(p, at))}
 	const most = 12
-	for i, t := range p.Running {
-		if i == most {
-			lines = append(lines, fmt.Sprintf("  … and %d more", p.Counts.Running-most))
+	for _, t := range p.Running {
+		if t.Started.IsZero() {
+			continue // it waits on its worker for a slot
+		}
+		if len(lines) > most {
+			lines = append(lines, fmt.Sprintf("  … and %d more", running(p)-most))
 			break
 		}
 		lines = append(lines, "  "+trialLine(t, v.f.spec, v.varying, at))

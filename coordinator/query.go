@@ -75,7 +75,7 @@ func latest(t *sweeps.Trial) sweeps.AttemptRef {
 }
 
 func (c *Coordinator) total(sw *sweeps.Sweep) int64 {
-	if sw.State == sweeps.SweepFinished {
+	if sw.State == sweeps.SweepFinished || sw.Closed {
 		return sw.Dispatched
 	}
 	l, err := c.specs.get(sw)

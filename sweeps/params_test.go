@@ -14,7 +14,7 @@ func TestParamsJSON(t *testing.T) {
 		want   string
 	}{
 		{Params{}, `{}`},
-		{Params{"b": int64(1), "a": 2.0, "C": -0.0}, `{"C":0,"a":2,"b":1}`},
+		{Params{"b": int64(1), "a": 2.0, "C": math.Copysign(0, -1)}, `{"C":0,"a":2,"b":1}`},
 		{Params{"x": 1e-5, "y": 1e300, "z": 0.1}, `{"x":0.00001,"y":1e+300,"z":0.1}`},
 		{Params{"big": int64(math.MaxInt64), "f": 1e18, "g": 1e19}, `{"big":9223372036854775807,"f":1000000000000000000,"g":10000000000000000000}`},
 		{Params{"s": "a<b>&\"\n\u00e4", "n": nil, "t": true}, `{"n":null,"s":"a<b>&\"\nä","t":true}`},

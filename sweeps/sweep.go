@@ -20,6 +20,9 @@ type Sweep struct {
 	Reason string
 	// Next is the cursor: the lowest index of the plan that was never considered.
 	Next int64
+	// Closed says that the cursor stays where it is: the sweep was cancelled, and if trials
+	// of it are rerun, those that never started still are not.
+	Closed bool
 	// Dispatched counts the trials handed out for the first time, and so bounds
 	// them by the run cap.
 	Dispatched int64

@@ -145,6 +145,7 @@ func New(cfg Config) (*Agent, error) {
 		draining: make(chan struct{}),
 		closing:  make(chan struct{}),
 		removed:  make(chan struct{}, 1),
+		launcher: launcher{place: h.dir, binary: cfg.Binary, log: cfg.Log.With("worker", cfg.Name)},
 		attempts: map[sweeps.AttemptRef]*attempt{},
 	}, nil
 }
@@ -186,6 +187,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	disconnect()
 	close(a.closing)
 	a.wg.Wait()
+	a.launcher.quit()
 	return nil
 }
 

@@ -104,6 +104,12 @@ func (at *attempt) progress() (began bool, outcome *sweeps.Outcome) {
 	return at.began, at.outcome
 }
 
+func (at *attempt) isForgotten() bool {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	return at.gone
+}
+
 // stop ends the attempt with SIGTERM, and SIGKILL after the grace, and makes class its
 // outcome's, unless it has ended or was stopped before. It does not wait.
 func (at *attempt) stop(class sweeps.Class, message string) {
@@ -166,6 +172,7 @@ func (at *attempt) live() {
 // adopt is live of an attempt whose process an earlier agent started.
 func (at *attempt) adopt() {
 	outcome, _ := at.proc.Wait()
+	at.giveGPUs()
 	at.agent.leave(at)
 	at.end(outcome)
 	at.await()

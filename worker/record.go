@@ -118,7 +118,7 @@ func safeName(s string) string {
 func keepArtifacts(root, from string, m wire.Start) (kept string, err error) {
 	files, err := os.ReadDir(from)
 	if err != nil || len(files) == 0 {
-		return "", nil // there never was a directory, or nothing is in it
+		return "", nil //nolint:nilerr // there never was a directory, or nothing is in it
 	}
 	to := filepath.Join(root, "artifacts", safeName(m.SweepName), strconv.FormatInt(m.Ref.Index, 10))
 	const ownerFile = ".attempt" // tells whose files these are

@@ -8,54 +8,83 @@ import (
 
 	"swath/sweeps"
 	"swath/worker/exec"
+	"swath/worker/keeper"
 )
 
 // recover takes on the attempts that an earlier agent in this place left behind. The
 // lock says that it runs no more.
 //
-// One that had ended is reported as it ended. One that had not is given up: what runs of
-// it is killed, and it is reported as lost, with all the points and output that its
-// files hold; the coordinator then runs the trial again, uncharged. An agent that adopts
-// running attempts instead would do so here, in giveUp's place.
+// What its keeper still runs goes on: the attempt is adopted, and its end is learned when
+// it comes. What ended meanwhile is reported as it ended: the keeper knows, or it was
+// written down. What is left without a keeper is given up: what runs of it is killed, and
+// it is reported as lost, with all the points and output that its files hold; the
+// coordinator then runs the trial again, uncharged.
 func (a *Agent) recover() error {
 	entries, err := os.ReadDir(a.home.attempts())
 	if err != nil {
 		return a.errPlace(err)
 	}
+	kept := a.launcher.find()
 	for _, e := range entries {
-		dir := filepath.Join(a.home.attempts(), e.Name())
-		b, err := os.ReadFile(filepath.Join(dir, attemptFile))
-		start, _, err2 := parseRecord(b, dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			// Its process never was: the record comes first.
-			if err := os.RemoveAll(dir); err != nil {
-				return a.errPlace(err)
-			}
-			continue
+		k, isKept := kept[e.Name()]
+		if a.takeOn(filepath.Join(a.home.attempts(), e.Name()), k, isKept) {
+			delete(kept, e.Name())
 		}
-		if err == nil {
-			err = err2
+	}
+	for key, k := range kept {
+		if k.Outcome == nil {
+			a.log.Warn("the keeper runs an attempt of which nothing else is left: it is ended", "attempt", key)
 		}
-		if err != nil {
-			a.log.Error("an attempt of an earlier worker cannot be read and is left alone: remove its directory by hand", "dir", dir, "err", err)
-			continue
-		}
-		at := newAttempt(a, start)
-		at.dir = dir
-		close(at.turn)
-		outcome, err := exec.LoadEnd(dir)
-		if err != nil {
-			outcome = at.giveUp()
-			at.end(outcome)
-		} else {
-			at.outcome = &outcome
-			close(at.done)
-		}
-		at.log.Info("attempt of an earlier worker found", "class", string(outcome.Class))
-		a.attempts[start.Ref] = at
-		a.wg.Go(at.await)
+		a.launcher.drop(key)
 	}
 	return nil
+}
+
+// takeOn takes on the attempt of a directory, and reports whether it could.
+func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
+	record, err := os.ReadFile(filepath.Join(dir, attemptFile))
+	recorded := err == nil && len(record) > 0
+	if !recorded && isKept {
+		record, err = k.Record, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(record) == 0 {
+		// It never came to run, or agent and keeper died together just then.
+		if _, err := exec.KillOrphan(dir); err != nil {
+			a.log.Error("a trainer that an earlier worker left behind may still run: look for it and end it", "dir", dir, "err", err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			a.log.Warn("removing the directory of an attempt that never ran failed: remove it by hand", "dir", dir, "err", err)
+		}
+		return false
+	}
+	start, gpus, bad := parseRecord(record, dir)
+	if err = errors.Join(err, bad); err != nil {
+		a.log.Error("an attempt of an earlier worker cannot be read and is left alone: remove its directory by hand", "dir", dir, "err", err)
+		return false
+	}
+	at := newAttempt(a, start)
+	at.dir = dir
+	at.recorded = recorded
+	close(at.turn) // it had one
+	a.attempts[start.Ref] = at
+	outcome, unknown := exec.LoadEnd(dir)
+	switch {
+	case isKept && k.Outcome == nil:
+		at.log.Info("attempt of an earlier worker adopted", "pid", k.PID)
+		at.taken = a.gpus.retake(gpus)
+		at.proc, at.began = a.launcher.adopt(k, dir), true
+		at.writeRecord()
+		a.enter(at)
+		a.wg.Go(at.adopt)
+		return true
+	case isKept:
+		outcome = *k.Outcome
+	case unknown != nil:
+		outcome = at.giveUp()
+	}
+	at.end(outcome)
+	a.wg.Go(at.await)
+	return true
 }
 
 // giveUp ends what an earlier agent left running of the attempt.

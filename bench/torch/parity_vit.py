@@ -59,7 +59,7 @@ def main():
 
     random = golden.generator(1)
     params = {**vit.DEFAULTS, **{k: v for k, v in PARAMS.items() if k in vit.DEFAULTS}}
-    model = vit.ViT(params, fused=False).double().train()
+    model = vit.ViT(params, fused=False, all_tokens=True).double().train()
     weights = list(names(model))
     if len(weights) != len(list(model.parameters())):
         raise ValueError("a parameter of the model has no name")

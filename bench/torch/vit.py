@@ -26,19 +26,20 @@ class Attention(nn.Module):
         self.heads, self.fused = heads, fused
         self.qkv = nn.Linear(dim, 3 * dim)
 
-    def forward(self, x):
+    def forward(self, x, queries):
         batch, tokens, dim = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        q = q[:, :, :queries]
         if self.fused:
             out = F.scaled_dot_product_attention(q, k, v)
         else:
             scale = (dim // self.heads) ** -0.5
             out = ((q * scale) @ k.transpose(-2, -1)).softmax(-1) @ v
-        return out.transpose(1, 2).reshape(batch, tokens, dim)
+        return out.transpose(1, 2).reshape(batch, queries, dim)
 
 
 class EncoderLayer(nn.Module):
-    """x + attention(norm(x)), and to that its MLP likewise."""
+    """x + attention(norm(x)), and to that its MLP likewise, for the first queries tokens."""
 
     def __init__(self, dim, heads, mlp, dropout, fused):
         super().__init__()
@@ -48,17 +49,24 @@ class EncoderLayer(nn.Module):
         self.mlp1, self.mlp2 = nn.Linear(dim, mlp), nn.Linear(mlp, dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x):
-        x = x + self.dropout(self.projection(self.attention(self.norm1(x))))
+    def forward(self, x, queries):
+        h = self.attention(self.norm1(x), queries)
+        x = x[:, :queries] + self.dropout(self.projection(h))
         h = self.dropout(F.gelu(self.mlp1(self.norm2(x))))
         return x + self.dropout(self.mlp2(h))
 
 
 class ViT(nn.Module):
-    """Dosovitskiy et al. 2021, equations 1 to 4."""
+    """Dosovitskiy et al. 2021, equations 1 to 4.
 
-    def __init__(self, p, fused):
+    The loss is a function of the class token alone. So the last layer computes no other
+    token but its key and value, as in swath, unless all_tokens asks for the equations as
+    they are written. Loss and gradients are the same.
+    """
+
+    def __init__(self, p, fused, all_tokens):
         super().__init__()
+        self.all_tokens = all_tokens
         self.patch = p["patch_size"]
         dim = p["embed_dim"]
         self.embed = nn.Linear(p["channels"] * self.patch**2, dim)
@@ -78,8 +86,8 @@ class ViT(nn.Module):
         x = self.embed(x.reshape(batch, -1, channels * q * q))
         x = torch.cat([self.class_token.expand(batch, -1, -1), x], 1) + self.position
         x = self.dropout(x)
-        for layer in self.layers:
-            x = layer(x)
+        for i, layer in enumerate(self.layers, 1):
+            x = layer(x, x.shape[1] if i < len(self.layers) or self.all_tokens else 1)
         return self.head(self.norm(x[:, 0]))
 
 
@@ -95,17 +103,21 @@ def tokens(p):
     return (p["image_size"] // p["patch_size"]) ** 2 + 1
 
 
-def flops(p):
+def flops(p, all_tokens):
     """Operations of a step, counted as swath counts them: matrix products only, no gradient of the images."""
     b, t, e, m = p["batch_size"], tokens(p), p["embed_dim"], p["mlp_dim"]
-    layer = b * t * e * (3 * e + e + 2 * m) + 2 * b * t * t * e
+    qkv, rest = b * t * 3 * e * e, b * t * (e * e + 2 * e * m) + 2 * b * t * t * e
+    products = p["encoder_layers"] * (qkv + rest)
+    if not all_tokens:
+        products -= rest * (t - 1) / t
     pixels = p["patch_size"] ** 2 * p["channels"]
-    return 2 * (3 * p["encoder_layers"] * layer + 3 * b * e * p["classes"]) + 4 * b * (t - 1) * pixels * e
+    return 2 * (3 * products + 3 * b * e * p["classes"]) + 4 * b * (t - 1) * pixels * e
 
 
 def options(parser):
     parser.add_argument("--attention", choices=["auto", "manual", "fused"], default="auto",
                         help="fused: F.scaled_dot_product_attention; auto: that where PyTorch has it")
+    parser.add_argument("--all-tokens", action="store_true", help="compute the last layer for every token")
     parser.add_argument("--compile", action="store_true", help="use torch.compile (needs a C++ compiler)")
 
 
@@ -113,7 +125,7 @@ def main():
     args, p = common.parse(__doc__, DEFAULTS, options)
     complete(p)
     fused = args.attention == "fused" or args.attention == "auto" and hasattr(F, "scaled_dot_product_attention")
-    model = ViT(p, fused).train()
+    model = ViT(p, fused, args.all_tokens).train()
     optimizer = common.adam(model.parameters(), lr=p["learning_rate"])
     run = torch.compile(model) if args.compile else model
     images = torch.randn(p["batch_size"], p["channels"], p["image_size"], p["image_size"])
@@ -126,7 +138,7 @@ def main():
         optimizer.step()
         return loss.item()
 
-    common.measure("vit", args, step, flops(p))
+    common.measure("vit", args, step, flops(p, args.all_tokens))
 
 
 if __name__ == "__main__":

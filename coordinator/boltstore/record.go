@@ -22,6 +22,7 @@ type sweepRecord struct {
 	Created    time.Time         `json:"created"`
 	Ended      time.Time         `json:"ended,omitzero"`
 	Next       int64             `json:"next"`
+	Closed     bool              `json:"closed,omitempty"`
 	Dispatched int64             `json:"dispatched"`
 	Excluded   int64             `json:"excluded"`
 	Running    int64             `json:"running"`
@@ -36,7 +37,7 @@ func encodeSweep(s *sweeps.Sweep) ([]byte, error) {
 	return json.Marshal(sweepRecord{
 		ID: s.ID, Name: s.Name, File: s.File, WorkDir: s.WorkDir, State: s.State, Reason: s.Reason,
 		Created: s.Created.UTC(), Ended: s.Ended.UTC(),
-		Next: s.Next, Dispatched: s.Dispatched, Excluded: s.Excluded,
+		Next: s.Next, Closed: s.Closed, Dispatched: s.Dispatched, Excluded: s.Excluded,
 		Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
 		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
 	})
@@ -51,7 +52,7 @@ func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
 	return &sweeps.Sweep{
 		ID: r.ID, Name: r.Name, File: r.File, WorkDir: r.WorkDir, State: r.State, Reason: r.Reason,
 		Source: slices.Clone(source), Created: r.Created, Ended: r.Ended,
-		Next: r.Next, Dispatched: r.Dispatched, Excluded: r.Excluded,
+		Next: r.Next, Closed: r.Closed, Dispatched: r.Dispatched, Excluded: r.Excluded,
 		Counts: sweeps.Counts{
 			Running: r.Running, Finished: r.Finished, Failed: r.Failed,
 			Cancelled: r.Cancelled, Retrying: r.Retrying,

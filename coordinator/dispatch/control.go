@@ -27,7 +27,7 @@ func (s *State) cancel(now time.Time, sw *sweep, reason string) {
 		t.Ended = now
 	}
 	s.moveSweep(sw, sweeps.SweepCancelling, reason)
-	sw.head = nil
+	sw.Closed, sw.head = true, nil
 	for _, i := range sortedIndices(sw.running) {
 		t := sw.running[i]
 		s.send(Stop{t.Worker, refOf(t)})
@@ -44,7 +44,7 @@ func (s *State) limit(now time.Time, sw *sweep) {
 
 // deadline is when the sweep's time is up; zero for never.
 func (sw *sweep) deadline() time.Time {
-	if sw.policy.TimeLimit <= 0 || sw.State == sweeps.SweepCancelling {
+	if sw.policy.TimeLimit <= 0 || sw.Closed {
 		return time.Time{}
 	}
 	return sw.Created.Add(sw.policy.TimeLimit)

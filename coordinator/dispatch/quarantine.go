@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"swath/sweeps"
@@ -66,6 +67,14 @@ func (s *State) takeBack(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	t.NotBefore = time.Time{}
 	s.dirtyTrials[t.TrialKey] = t
 	sw.waiting.push(t)
+}
+
+// forgive takes a trial out of all streaks: it is rerun, and what they remember of it is of
+// the past.
+func (s *State) forgive(key sweeps.TrialKey) {
+	for _, w := range s.workers {
+		w.streak.trials = slices.DeleteFunc(w.streak.trials, func(t *sweeps.Trial) bool { return t.TrialKey == key })
+	}
 }
 
 func (s *State) onAdmit(e Admit) error {

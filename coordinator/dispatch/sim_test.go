@@ -273,8 +273,10 @@ func (s *sim) write(c Changes) {
 		if old != nil && t.Attempt < old.Attempt {
 			s.t.Errorf("I3: attempt of %v falls from %d to %d", t.TrialKey, old.Attempt, t.Attempt)
 		}
-		takenBack := old != nil && old.State == sweeps.TrialFailed && t.State != sweeps.TrialFinished
-		if old != nil && old.State.Terminal() && !takenBack {
+		// Failed and cancelled trials may be rerun, or taken back from a bad worker;
+		// within a batch they may come further than to pending.
+		again := old != nil && old.State != sweeps.TrialFinished
+		if old != nil && old.State.Terminal() && !again {
 			s.t.Errorf("trial %v ended as %s, and is written again as %s", t.TrialKey, old.State, t.State)
 		}
 		if t.State == sweeps.TrialFinished {
@@ -495,6 +497,11 @@ func (s *sim) fault() {
 		s.post(w, Drain{w.ID, w.session})
 		s.post(w, Gone{w.ID, w.session})
 		w.connected = false
+	case 9: // a user reruns what failed or was cancelled
+		ids := slices.Sorted(maps.Keys(s.sweeps))
+		if len(ids) > 0 {
+			s.rerun(ids[s.rng.IntN(len(ids))])
+		}
 	case 8: // users do what they like
 		ids := slices.Sorted(maps.Keys(s.sweeps))
 		if len(ids) == 0 {
@@ -510,6 +517,21 @@ func (s *sim) fault() {
 			}
 		}
 	}
+}
+
+// rerun makes the failed and cancelled trials of a sweep pending again, as the disk has
+// them.
+func (s *sim) rerun(id sweeps.SweepID) {
+	rec := *s.sweeps[id]
+	e := Rerun{Submit: s.subs[id]}
+	e.Submit.Sweep = &rec
+	for _, key := range slices.SortedFunc(maps.Keys(s.trials), compareKeys) {
+		if t := s.trials[key]; key.Sweep == id && (t.State == sweeps.TrialFailed || t.State == sweeps.TrialCancelled) {
+			clone := *t
+			e.Trials = append(e.Trials, &clone)
+		}
+	}
+	s.turn([]Event{e})
 }
 
 // relent takes back what a user, or the dispatcher for one, holds up: the cluster is to
@@ -585,7 +607,7 @@ func (s *sim) verdict() error {
 		if c := s.subs[id].Policy.RunCap; c > 0 {
 			want = min(want, c)
 		}
-		if sw.State == sweeps.SweepFinished && rows != want {
+		if sw.State == sweeps.SweepFinished && !sw.Closed && rows != want {
 			errs = append(errs, fmt.Errorf("sweep %s ended with %d trials of %d", id, rows, want))
 		}
 	}

@@ -69,8 +69,8 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 	if sw != nil {
 		state = sw.State
 	}
-	if state == sweeps.SweepCancelled || state == sweeps.SweepCancelling {
-		return fmt.Errorf("%w: sweep %q was cancelled: submit its file again with --name", sweeps.ErrConflict, e.Submit.Sweep.Name)
+	if state == sweeps.SweepCancelling {
+		return fmt.Errorf("%w: sweep %q is being cancelled: wait until its last trial has stopped", sweeps.ErrConflict, e.Submit.Sweep.Name)
 	}
 	if sw == nil && !state.Terminal() {
 		return fmt.Errorf("%w: sweep %q ended while its failed trials were looked up: try again", sweeps.ErrConflict, e.Submit.Sweep.Name)
@@ -87,6 +87,7 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 		if sw.has(t.Index) {
 			continue // it was rerun since the rows were read
 		}
+		s.forgive(t.TrialKey)
 		s.move(sw, t, sweeps.TrialPending)
 		t.Charged, t.Losses, t.NotBefore = 0, 0, time.Time{}
 		sw.waiting.push(t)
@@ -172,6 +173,6 @@ func (s *State) settle(now time.Time, sw *sweep) {
 // unseen reports whether there are indices that the cursor has not come to, so that
 // nothing can be said about what is left.
 func (sw *sweep) unseen() bool {
-	return sw.State != sweeps.SweepCancelling && sw.Next < sw.plan.Size() &&
+	return !sw.Closed && sw.Next < sw.plan.Size() &&
 		(sw.policy.RunCap <= 0 || sw.Dispatched < sw.policy.RunCap)
 }

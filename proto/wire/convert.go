@@ -91,7 +91,7 @@ func SweepToProto(s *sweeps.Sweep, total int64) *pb.Sweep {
 			Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
 			Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
 		},
-		Total: total, Reason: s.Reason,
+		Total: total, Reason: s.Reason, Closed: s.Closed,
 	}
 }
 
@@ -106,7 +106,7 @@ func SweepFromProto(p *pb.Sweep) (s *sweeps.Sweep, total int64, err error) {
 		ID: sweeps.SweepID(p.Id), Name: p.Name, State: state,
 		Source: p.Source, File: p.File, WorkDir: p.WorkDir,
 		Created: unstamp(p.Created), Ended: unstamp(p.Ended),
-		Next: p.Next, Dispatched: p.Dispatched, Excluded: p.Excluded, Reason: p.Reason,
+		Next: p.Next, Dispatched: p.Dispatched, Excluded: p.Excluded, Reason: p.Reason, Closed: p.Closed,
 		Counts: sweeps.Counts{
 			Running: c.GetRunning(), Finished: c.GetFinished(), Failed: c.GetFailed(),
 			Cancelled: c.GetCancelled(), Retrying: c.GetRetrying(),

@@ -35,6 +35,10 @@ type Options struct {
 	Params  map[string]any // the trainer's parameters, as in a trial; what is not there has its default
 	Threads int            // to compute with; 0: all processors
 	Steps   int            // to measure, at least 1
+
+	// AllTokens makes the vit compute the last encoder layer for every token, as its
+	// equations are written, rather than for the class token alone, as the trainer does.
+	AllTokens bool
 }
 
 // Result is what a training came to. Its JSON form is what the PyTorch programs in
@@ -74,7 +78,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	kernel.SetThreads(threads)
 	defer kernel.SetThreads(0)
 
-	m, err := build(o.Params)
+	m, err := build(o)
 	if err != nil {
 		return Result{}, fmt.Errorf("model %s: %w", o.Model, err)
 	}

@@ -20,8 +20,14 @@ func tiny() map[string]any {
 }
 
 func TestRunMeasuresTheTrainersModel(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		testTrainersModel(t, all)
+	}
+}
+
+func testTrainersModel(t *testing.T, allTokens bool) {
 	before := runtime.GOMAXPROCS(0)
-	r, err := Run(context.Background(), Options{Model: "vit", Params: tiny(), Threads: 1, Steps: 3})
+	r, err := Run(context.Background(), Options{Model: "vit", Params: tiny(), Threads: 1, Steps: 3, AllTokens: allTokens})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +35,7 @@ func TestRunMeasuresTheTrainersModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.AllTokens = allTokens
 	if got, want := r.StepGFLOP*1e9, c.FLOPs(); math.Abs(got-want) > 1e3 {
 		t.Errorf("a step is %v operations, want the trainer's %v", got, want)
 	}
@@ -100,6 +107,7 @@ func TestRunRefuses(t *testing.T) {
 		{"no such model", Options{Model: "resnet", Steps: 1}, `model "resnet": there is no benchmark of it; there is`},
 		{"no steps", Options{Model: "vit"}, "0 steps: want at least 1"},
 		{"too many threads", Options{Model: "vit", Steps: 1, Threads: 5000}, "5000 threads"},
+		{"tokens of a GAN", Options{Model: "dcgan", Steps: 1, AllTokens: true}, "it has no tokens"},
 		{"bad parameter", Options{Model: "vit", Steps: 1, Params: map[string]any{"heads": 7}}, "7 does not divide embed_dim 240"},
 		{"unknown parameter", Options{Model: "vit", Steps: 1, Params: map[string]any{"head": 7}}, `did you mean "heads"?`},
 	} {

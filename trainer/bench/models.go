@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -15,9 +16,8 @@ type model struct {
 	flops float64 // a step's work
 }
 
-// models are the trainers that can be measured, each with how a trial's parameters
-// become its model.
-var models = map[string]func(params map[string]any) (model, error){
+// models are the trainers that can be measured, each with how options become its model.
+var models = map[string]func(o Options) (model, error){
 	dcgan.Name: newGAN,
 	vit.Name:   newViT,
 }
@@ -25,11 +25,12 @@ var models = map[string]func(params map[string]any) (model, error){
 // Models returns the names of the models that can be measured, sorted.
 func Models() []string { return slices.Sorted(maps.Keys(models)) }
 
-func newViT(params map[string]any) (model, error) {
-	c, err := vit.NewConfig(params)
+func newViT(o Options) (model, error) {
+	c, err := vit.NewConfig(o.Params)
 	if err != nil {
 		return model{}, err
 	}
+	c.AllTokens = o.AllTokens
 	m, err := vit.NewModel(c)
 	if err != nil {
 		return model{}, err
@@ -50,8 +51,11 @@ func newViT(params map[string]any) (model, error) {
 }
 
 // newGAN builds the networks of the GAN. A step updates both; its loss is their sum.
-func newGAN(params map[string]any) (model, error) {
-	c, err := dcgan.NewConfig(params)
+func newGAN(o Options) (model, error) {
+	if o.AllTokens {
+		return model{}, errors.New("it has no tokens: all tokens is for the vit")
+	}
+	c, err := dcgan.NewConfig(o.Params)
 	if err != nil {
 		return model{}, err
 	}

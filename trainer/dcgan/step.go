@@ -19,7 +19,7 @@ type Result struct {
 }
 
 // Real returns the batch of real images that the next [Model.Step] trains on, to be
-// filled: batch × size × size × channels, in [-1, 1].
+// filled: batch × size × size × channels, in [-1, 1]. The step overwrites it.
 func (m *Model) Real() []float32 { return m.discriminator.input() }
 
 // Step trains one step on the batch in [Model.Real]: algorithm 1 of Goodfellow et al.

@@ -96,7 +96,7 @@ type classAttentionGrad struct {
 }
 
 // Do computes what attentionGrad does, for one query: dv = p·do, ds = p∘(do·vᵀ - do·o),
-// dq = ds·k/√d, dk = ds·q/√d. The other queries get zeros.
+// dq = ds·k/√d, dk = ds·q/√d. The gradient of the other queries is zero.
 func (g *classAttentionGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	a, in := g.fwd, inputs{values: values}
 	dy, qkv, y := in.at(0, a.batch*a.dim), in.at(1, a.batch*a.tokens*3*a.dim), in.at(2, a.batch*a.dim)

@@ -19,6 +19,7 @@ type linearConfig struct {
 	residual *gorgonia.Node
 	every    int // row r of the residual is its row r·every
 	init     Init
+	class    columns
 }
 
 // GELU applies the Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel 2016), exactly.
@@ -36,6 +37,13 @@ func Residual(x *gorgonia.Node) LinearOption {
 // result's rows, as the last thing.
 func ClassResidual(x *gorgonia.Node, tokens int) LinearOption {
 	return func(c *linearConfig) { c.residual, c.every = x, tokens }
+}
+
+// ClassColumns computes the first cols columns of the result for the first token of each
+// image alone. What the others hold there is undefined, and must not be read; it has no
+// gradient. It goes with no activation, dropout or residual.
+func ClassColumns(cols, tokens int) LinearOption {
+	return func(c *linearConfig) { c.class = columns{0, cols, tokens} }
 }
 
 // Weights sets how the weight matrix starts; [XavierUniform] by default. The bias starts at 0.
@@ -65,6 +73,13 @@ func (n *Net) Linear(x *gorgonia.Node, name string, out int, options ...LinearOp
 	if n.err != nil {
 		return nil
 	}
+	parts := []columns{{0, out, 1}}
+	if k := c.class; k.every > 0 {
+		if k.to <= 0 || k.to >= out || rows%k.every != 0 || c.gelu || c.dropout > 0 || c.residual != nil {
+			return n.fail(label, fmt.Errorf("%d of %d columns of %d rows cannot be for the class token of %d alone, or not with activation, dropout or residual", k.to, out, rows, k.every))
+		}
+		parts = []columns{{k.to, out, 1}, k}
+	}
 	inputs := gorgonia.Nodes{x, w, b}
 	var carrier *layerNorm
 	if c.residual != nil {
@@ -78,7 +93,7 @@ func (n *Net) Linear(x *gorgonia.Node, name string, out int, options ...LinearOp
 	}
 
 	op := &linear{base: n.newBase(label, tensor.Shape{rows, out}, inputs...), net: n, name: name, rows: rows, in: in, out: out,
-		gelu: c.gelu, every: c.every, carrier: carrier, y: n.space.tensor(name+".out", rows, out)}
+		gelu: c.gelu, every: c.every, parts: parts, carrier: carrier, y: n.space.tensor(name+".out", rows, out)}
 	if op.mask, err = n.newMask(op.id, c.dropout); err != nil {
 		return n.fail(label, err)
 	}
@@ -89,6 +104,9 @@ func (n *Net) Linear(x *gorgonia.Node, name string, out int, options ...LinearOp
 	return n.apply(label, op, inputs...)
 }
 
+// columns are those from and before to of a matrix, in every so manieth row.
+type columns struct{ from, to, every int }
+
 // linear computes y = mask(gelu(x·W + b)) + residual.
 type linear struct {
 	base
@@ -97,6 +115,7 @@ type linear struct {
 	rows, in, out int
 	gelu          bool
 	every         int        // row r of the residual is its row r·every; 0 if there is none
+	parts         []columns  // that are computed: the first is in every row and reaches to the last column
 	carrier       *layerNorm // takes the residual's gradient; nil if that is an ordinary input's
 	mask          *mask
 	z             []float32 // x·W + b, kept for the gradient of the activation; y itself if there is none
@@ -115,11 +134,14 @@ func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 		return nil, l.errMismatch(in.err)
 	}
 	z, y := l.z, l.y.Data().([]float32)
-	kernel.Gemm(false, false, l.rows, l.out, l.in, 1, x, l.in, w, l.out, 0, z, l.out)
+	for _, c := range l.parts {
+		kernel.Gemm(false, false, l.rows/c.every, c.to-c.from, l.in, 1, x, c.every*l.in, w[c.from:], l.out, 0, z[c.from:], c.every*l.out)
+	}
 	eachBlock(l.rows, func(_, lo, hi int) {
 		for r := lo; r < hi; r++ {
 			zr, yr := z[r*l.out:(r+1)*l.out], y[r*l.out:(r+1)*l.out]
-			kernel.Add(zr, zr, b)
+			first := l.first(r)
+			kernel.Add(zr[first:], zr[first:], b[first:])
 			if l.gelu {
 				kernel.GELU(yr, zr)
 			}
@@ -132,6 +154,14 @@ func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 		}
 	})
 	return l.y, nil
+}
+
+// first is the first column that is computed in row r.
+func (l *linear) first(r int) int {
+	if from := l.parts[0].from; from > 0 && r%l.parts[1].every != 0 {
+		return from
+	}
+	return 0
 }
 
 // DiffWRT says that the layer is differentiable with regard to all inputs, but for a
@@ -207,11 +237,16 @@ func (g *linearGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 			if l.gelu {
 				kernel.GELUGrad(zr, l.z[r*l.out:(r+1)*l.out], from)
 			}
-			kernel.Add(sum, sum, zr)
+			first := l.first(r)
+			kernel.Add(sum[first:], sum[first:], zr[first:])
 		}
 	})
 	sumBlocks(g.db.Data().([]float32), partial)
-	kernel.Gemm(true, false, l.in, l.out, l.rows, 1, x, l.in, dz, l.out, 0, g.dw.Data().([]float32), l.out)
-	kernel.Gemm(false, true, l.rows, l.in, l.out, 1, dz, l.out, w, l.out, 0, g.dx.Data().([]float32), l.in)
+	dw, dx := g.dw.Data().([]float32), g.dx.Data().([]float32)
+	for i, c := range l.parts {
+		n, beta := c.to-c.from, float32(min(i, 1)) // all but the first part add to dx
+		kernel.Gemm(true, false, l.in, n, l.rows/c.every, 1, x, c.every*l.in, dz[c.from:], c.every*l.out, 0, dw[c.from:], l.out)
+		kernel.Gemm(false, true, l.rows/c.every, l.in, n, 1, dz[c.from:], c.every*l.out, w[c.from:], l.out, beta, dx, c.every*l.in)
+	}
 	return g.dx, nil
 }

@@ -166,6 +166,10 @@ func TestCarriedGradients(t *testing.T) {
 			h := n.Linear(n.LayerNorm(x, "norm"), "qkv", 3*dim)
 			return n.Linear(n.ClassAttention(h, "attention", tokens, 2), "down", dim, ClassResidual(x, tokens))
 		},
+		"class, with queries of its own": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
+			h := n.Linear(n.LayerNorm(x, "norm"), "qkv", 3*dim, ClassColumns(dim, tokens))
+			return n.Linear(n.ClassAttention(h, "attention", tokens, 2), "down", dim, ClassResidual(x, tokens))
+		},
 		"twice": func(n *Net, x *gorgonia.Node) *gorgonia.Node {
 			h := n.LayerNorm(x, "norm")
 			return n.Linear(n.Linear(h, "one", dim, Residual(x)), "two", dim, Residual(x))
@@ -455,6 +459,10 @@ func TestBuildingErrors(t *testing.T) {
 		{func(n *Net) *gorgonia.Node {
 			return n.Linear(variable(n, "x", 4, 3), "l", 3, ClassResidual(variable(n, "r", 4, 3), 2))
 		}, "residual has shape (4, 3), want (8, 3)"},
+		{func(n *Net) *gorgonia.Node { return n.Linear(variable(n, "x", 4, 3), "l", 6, ClassColumns(2, 3)) }, "2 of 6 columns of 4 rows cannot be"},
+		{func(n *Net) *gorgonia.Node {
+			return n.Linear(variable(n, "x", 4, 3), "l", 6, ClassColumns(2, 2), GELU())
+		}, "or not with activation"},
 		{func(n *Net) *gorgonia.Node { return n.ClassAttention(variable(n, "x", 4, 10), "a", 2, 2) }, "10 columns are not q, k and v of 2 heads"},
 		{func(n *Net) *gorgonia.Node { return n.Linear(variable(n, "x", 4, 3), "l", 2, Dropout(1)) }, "dropout 1 is not in [0, 1)"},
 		{func(n *Net) *gorgonia.Node {

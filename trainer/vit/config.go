@@ -72,6 +72,11 @@ type Config struct {
 	ProbeLayers                  bool
 	ReportEvery, CheckpointEvery int // steps; 0: never
 	Threads                      int // 0: the trial's share
+
+	// AllTokens makes the last encoder layer compute every token, as its equations are
+	// written, and not the class token alone, of which the loss is a function. No parameter
+	// sets it: it changes only how long a step takes.
+	AllTokens bool
 }
 
 // Tokens is the number of tokens of an image: its patches and the class token.

@@ -90,10 +90,16 @@ func (c *Config) define(n *nn.Net) *network {
 	x = n.DropOut(x, "embed.dropout", c.Dropout)
 	for l := range c.ClassTokenLayer {
 		var qkv *gorgonia.Node
-		x, qkv = c.encoderLayer(n, x, fmt.Sprintf("encoder.%d", l+1))
+		// Of the last layer nothing but the class token is read, so for all other tokens it
+		// stops at their keys and values: same loss, same gradients, a fifth less to do.
+		last := l == c.ClassTokenLayer-1 && !c.AllTokens
+		x, qkv = c.encoderLayer(n, x, fmt.Sprintf("encoder.%d", l+1), last)
 		w.layers, w.qkv = append(w.layers, x), append(w.qkv, qkv)
 	}
-	w.logits = c.head(n, n.ClassToken(x, "class", c.Tokens()))
+	if c.AllTokens {
+		x = n.ClassToken(x, "class", c.Tokens())
+	}
+	w.logits = c.head(n, x)
 	w.loss = n.CrossEntropy(w.logits, w.labels, "loss")
 	return w
 }
@@ -104,12 +110,19 @@ func (c *Config) head(n *nn.Net, class *gorgonia.Node) *gorgonia.Node {
 	return n.Linear(class, "head", c.Classes, nn.Weights(nn.TruncatedNormal(0.02)))
 }
 
-// encoderLayer is x + attention(norm(x)), and to that its MLP likewise.
-func (c *Config) encoderLayer(n *nn.Net, x *gorgonia.Node, name string) (y, qkv *gorgonia.Node) {
+// encoderLayer is x + attention(norm(x)), and to that its MLP likewise: for every token,
+// or for the class token of each image alone.
+func (c *Config) encoderLayer(n *nn.Net, x *gorgonia.Node, name string, class bool) (y, qkv *gorgonia.Node) {
+	attention, residual := n.Attention, nn.Residual(x)
+	var queries []nn.LinearOption
+	if class {
+		attention, residual = n.ClassAttention, nn.ClassResidual(x, c.Tokens())
+		queries = append(queries, nn.ClassColumns(c.EmbedDim, c.Tokens()))
+	}
 	h := n.LayerNorm(x, name+".norm1")
-	qkv = n.Linear(h, name+".qkv", 3*c.EmbedDim)
-	h = n.Attention(qkv, name+".attention", c.Tokens(), c.Heads)
-	x = n.Linear(h, name+".projection", c.EmbedDim, nn.Dropout(c.Dropout), nn.Residual(x))
+	qkv = n.Linear(h, name+".qkv", 3*c.EmbedDim, queries...)
+	h = attention(qkv, name+".attention", c.Tokens(), c.Heads)
+	x = n.Linear(h, name+".projection", c.EmbedDim, nn.Dropout(c.Dropout), residual)
 
 	h = n.LayerNorm(x, name+".norm2")
 	h = n.Linear(h, name+".mlp1", c.MLPDim, nn.GELU(), nn.Dropout(c.Dropout))
@@ -197,7 +210,8 @@ func (m *Model) predictions() []int {
 func (m *Model) probeLayer(l int) (correct int, err error) {
 	c := &m.Config
 	class := m.probe.class.Value().Data().([]float32)
-	x, stride := m.eval.layers[l].Value().Data().([]float32), c.Tokens()*c.EmbedDim
+	x := m.eval.layers[l].Value().Data().([]float32)
+	stride := len(x) / c.BatchSize // an image has all its tokens, or in the last layer one
 	for i := range c.BatchSize {
 		copy(class[i*c.EmbedDim:(i+1)*c.EmbedDim], x[i*stride:])
 	}
@@ -240,12 +254,17 @@ func (w *network) run() (Result, error) {
 	return Result{Loss: loss, Correct: nn.Correct(w.logits.Value().Data().([]float32), w.batch().Labels)}, nil
 }
 
-// FLOPs returns the floating-point operations of one training step, counted as is
-// usual: two for each multiplication and addition of the matrix products, forward
+// FLOPs returns the floating-point operations of one training step as it is done, counted
+// as is usual: two for each multiplication and addition of the matrix products, forward
 // and twice backward (the gradient of the images is not computed), nothing else.
 func (c *Config) FLOPs() float64 {
 	b, t, e, m := float64(c.BatchSize), float64(c.Tokens()), float64(c.EmbedDim), float64(c.MLPDim)
 	pixels := float64(c.PatchSize * c.PatchSize * c.Channels)
-	layer := b*t*e*(3*e+e+2*m) + 2*b*t*t*e
-	return 2*(3*float64(c.ClassTokenLayer)*layer+3*b*e*float64(c.Classes)) + 4*b*(t-1)*pixels*e
+	// Of each layer, the products by token: keys and values; queries, projection and MLP; and attention's, by pairs of tokens.
+	kv, rest, pairs := b*t*2*e*e, b*t*(2*e*e+2*e*m), 2*b*t*t*e
+	products := float64(c.ClassTokenLayer) * (kv + rest + pairs)
+	if !c.AllTokens { // the last layer does the rest, and one query's attention, for one token of an image
+		products -= (rest + pairs) * (t - 1) / t
+	}
+	return 2*(3*products+3*b*e*float64(c.Classes)) + 4*b*(t-1)*pixels*e
 }

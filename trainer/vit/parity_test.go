@@ -10,13 +10,21 @@ import (
 
 // TestParityWithPyTorch trains 20 steps from the weights and on the batches of the golden
 // file: loss and every gradient of each step, and the weights after the last, are
-// PyTorch's. With the gradients that makes the optimiser PyTorch's Adam, too.
+// PyTorch's. With the gradients that makes the optimiser PyTorch's Adam, too. PyTorch
+// computes every token of the last layer, which makes no difference.
 func TestParityWithPyTorch(t *testing.T) {
+	for name, allTokens := range map[string]bool{"class token": false, "all tokens": true} {
+		t.Run(name, func(t *testing.T) { testParity(t, allTokens) })
+	}
+}
+
+func testParity(t *testing.T, allTokens bool) {
 	golden := paritytest.Read(t, "testdata/parity/vit.golden.gz")
 	c, err := NewConfig(golden.Params)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.AllTokens = allTokens
 	m, err := NewModel(c)
 	if err != nil {
 		t.Fatal(err)

@@ -44,9 +44,14 @@ func TestDefaultsAreTheReports(t *testing.T) {
 	if c != want {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
 	}
-	// 117.9 GFLOP is what the feasibility study counted for this model.
+	// 117.9 GFLOP is what the feasibility study counted for this model, without the last
+	// layer's restriction to the class token; of which it takes off all but keys and values.
+	if g := c.FLOPs() / 1e9; math.Abs(g-93.3) > 0.5 {
+		t.Errorf("a step is %.2f GFLOP, want 93.3", g)
+	}
+	c.AllTokens = true
 	if g := c.FLOPs() / 1e9; math.Abs(g-117.9) > 0.5 {
-		t.Errorf("a step is %.2f GFLOP, want 117.9", g)
+		t.Errorf("a step for all tokens is %.2f GFLOP, want 117.9", g)
 	}
 }
 
@@ -153,6 +158,54 @@ func TestModelGradient(t *testing.T) {
 		copy(data, saved)
 		if math.Abs(numeric-norm) > 0.02*norm+1e-4 {
 			t.Errorf("%s: slope %v along the gradient, want its norm %v", w.Name(), numeric, norm)
+		}
+	}
+}
+
+// TestLastLayerOfTheClassToken compares the model with one that computes its last layer
+// for all tokens: the same loss, logits and gradients from the same weights.
+func TestLastLayerOfTheClassToken(t *testing.T) {
+	for _, layers := range []int{1, 3} {
+		c := tiny(t, map[string]any{"dropout": 0, "encoder_layers": layers, "optimizer": "sgd"})
+		var losses []float64
+		var grads [][]float32
+		for _, all := range []bool{false, true} {
+			c.AllTokens = all
+			m, err := NewModel(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fillRandom(m, 1)
+			r := nn.NewRand(2)
+			for _, w := range m.Params.All() {
+				for i := range w.Data() {
+					w.Data()[i] += float32(0.2 * r.Normal())
+				}
+			}
+			result, err := m.Step()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var grad []float32
+			for _, w := range m.weights {
+				g, err := w.Grad()
+				if err != nil {
+					t.Fatal(err)
+				}
+				grad = append(grad, g.Data().([]float32)...)
+			}
+			losses, grads = append(losses, result.Loss), append(grads, grad)
+		}
+		if math.Abs(losses[0]-losses[1]) > 1e-6*losses[1] {
+			t.Errorf("%d layers: the loss is %v, for all tokens %v", layers, losses[0], losses[1])
+		}
+		size, difference := 0.0, 0.0
+		for i, g := range grads[1] {
+			size += float64(g) * float64(g)
+			difference += float64(g-grads[0][i]) * float64(g-grads[0][i])
+		}
+		if difference > 1e-11*size || size == 0 {
+			t.Errorf("%d layers: the gradients differ by %v of their size", layers, math.Sqrt(difference/size))
 		}
 	}
 }

@@ -24,8 +24,9 @@ func processPath(attemptDir string) string { return file(attemptDir, "process.js
 
 func writeProcessFile(attemptDir string, pid int, started time.Time, argv []string) error {
 	b, err := json.Marshal(processFile{PID: pid, Started: started, Argv: argv, Birth: birth(pid)})
-	if err == nil {
-		err = os.WriteFile(processPath(attemptDir), append(b, '\n'), 0o644)
+	if err == nil { // whoever looks sees all of it, or nothing
+		tmp := processPath(attemptDir) + ".tmp"
+		err = errors.Join(os.WriteFile(tmp, append(b, '\n'), 0o644), os.Rename(tmp, processPath(attemptDir)))
 	}
 	if err != nil {
 		return fmt.Errorf("note the attempt's process: %w", err)
@@ -36,6 +37,13 @@ func writeProcessFile(attemptDir string, pid int, started time.Time, argv []stri
 // removeProcessFile removes the note of a process that has ended. Should it stay, the
 // birth in it says the same.
 func removeProcessFile(attemptDir string) { _ = os.Remove(processPath(attemptDir)) }
+
+// Note writes down in a directory that this process is the one that belongs to it, for
+// [KillOrphan] by another. Unnote takes that back.
+func Note(dir string) error { return writeProcessFile(dir, os.Getpid(), time.Now(), os.Args) }
+
+// Unnote removes what Note wrote.
+func Unnote(dir string) { removeProcessFile(dir) }
 
 // KillOrphan ends what a worker that died left running of the attempt in a directory, and
 // reports whether there was anything. It kills at once: whoever calls it has given the

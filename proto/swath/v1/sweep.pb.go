@@ -42,7 +42,8 @@ type Sweep struct {
 	// total is the number of trials that the sweep will have, -1 if it is not known
 	// (no end, or too many to count exclusions).
 	Total         int64  `protobuf:"varint,13,opt,name=total,proto3" json:"total,omitempty"`
-	Reason        string `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"` // why it is paused, or was cancelled by other than a user
+	Closed        bool   `protobuf:"varint,15,opt,name=closed,proto3" json:"closed,omitempty"` // trials that never started stay so, whatever is rerun
+	Reason        string `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"`  // why it is paused, or was cancelled by other than a user
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -166,6 +167,13 @@ func (x *Sweep) GetTotal() int64 {
 		return x.Total
 	}
 	return 0
+}
+
+func (x *Sweep) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
 }
 
 func (x *Sweep) GetReason() string {
@@ -2039,7 +2047,7 @@ var File_swath_v1_sweep_proto protoreflect.FileDescriptor
 
 const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\n" +
-	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\x98\x03\n" +
+	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\xb0\x03\n" +
 	"\x05Sweep\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -2057,6 +2065,7 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\bexcluded\x18\v \x01(\x03R\bexcluded\x12(\n" +
 	"\x06counts\x18\f \x01(\v2\x10.swath.v1.CountsR\x06counts\x12\x14\n" +
 	"\x05total\x18\r \x01(\x03R\x05total\x12\x16\n" +
+	"\x06closed\x18\x0f \x01(\bR\x06closed\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\"\x90\x01\n" +
 	"\x06Counts\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x03R\arunning\x12\x1a\n" +

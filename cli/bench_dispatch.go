@@ -1,0 +1,302 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"swath/bench/load"
+)
+
+// dispatchBench is what `swath bench dispatch` is told.
+type dispatchBench struct {
+	trials, workers, slots, prefetch int
+	noSpawn, noSync, restart         bool
+	profile                          string
+}
+
+// dispatchResult is what it found; the JSON of one line.
+type dispatchResult struct {
+	Trials          int     `json:"trials"`
+	TrialsPerSecond float64 `json:"trials_per_second"`
+	Durable         bool    `json:"durable"`
+	Spawn           bool    `json:"spawn"`
+	Workers         int     `json:"workers"`
+	Slots           int     `json:"slots"` // of each worker
+	// BarePerSecond is how many processes a second a loop starts and awaits without any of
+	// swath, as many at a time as there are slots, and Ratio what part of that swath has
+	// reached; both only where processes were started.
+	BarePerSecond float64 `json:"bare_per_second,omitempty"`
+	Ratio         float64 `json:"ratio,omitempty"`
+	// The refills are those of a second, short sweep, whose trials take long enough for a
+	// next one to be there.
+	RefillP50  float64 `json:"refill_p50_ms"`
+	RefillP99  float64 `json:"refill_p99_ms"`
+	Refills    int     `json:"refills"`
+	Submit     float64 `json:"submit_ms"`
+	Restart    float64 `json:"restart_ms,omitempty"` // from a kill to the answer to a submission
+	RSS        float64 `json:"rss_mb"`               // of the coordinator at its highest, in 10⁶ bytes
+	CPUPer1000 float64 `json:"coordinator_cpu_ms_per_1000"`
+	BytesTrial float64 `json:"bytes_per_trial"`
+}
+
+func (a *app) benchDispatchCommand() *cobra.Command {
+	var (
+		b        dispatchBench
+		jsonForm bool
+	)
+	cmd := &cobra.Command{
+		Use:   "dispatch",
+		Short: "Measure how many trials a second go through a coordinator",
+		Long: `Dispatch starts a coordinator in a process of its own, on new files beside the home's, gives
+it a sweep of trials that do nothing (the command true), and measures the time from the
+submission to the last result. Every change of state is synced to the disk before anybody is
+told of it, unless --no-sync leaves that out.
+
+Each trial is a process, as in a real sweep; a bare loop that starts the same processes, as
+many at a time, is measured beside it. With --no-spawn simulated workers answer instead, over
+the same wire, and what is left is the coordinator's own work.
+
+A second, short sweep of trials that take 50 ms measures how long a slot is free between two
+trials.`,
+		Example: `  swath bench dispatch
+  swath bench dispatch --no-spawn --trials 100000 --json
+  swath bench dispatch --no-spawn --trials 1000000 --restart`,
+		Args: exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("slots") && b.noSpawn {
+				b.slots = 256 / max(1, min(b.workers, 256))
+			}
+			if !cmd.Flags().Changed("prefetch") {
+				b.prefetch = b.slots
+			}
+			for name, n := range map[string]int{"trials": b.trials, "workers": b.workers, "slots": b.slots} {
+				if n < 1 {
+					return fmt.Errorf("--%s %d: want at least 1", name, n)
+				}
+			}
+			r, err := a.benchDispatch(cmd.Context(), b)
+			if err != nil {
+				return err
+			}
+			if jsonForm {
+				return json.NewEncoder(a.stdout).Encode(r)
+			}
+			a.printDispatch(r)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&b.trials, "trials", 20_000, "trials of the sweep")
+	f.IntVar(&b.workers, "workers", 1, "workers")
+	f.IntVar(&b.slots, "slots", 2*processors(), "slots of each worker (with --no-spawn, default 256 over all workers)")
+	f.IntVar(&b.prefetch, "prefetch", 0, "trials that a simulated worker holds beyond its slots (default as many as slots)")
+	f.BoolVar(&b.noSpawn, "no-spawn", false, "start no processes: simulated workers answer")
+	f.BoolVar(&b.noSync, "no-sync", false, "do not sync to the disk: how much of the time that is")
+	f.BoolVar(&b.restart, "restart", false, "kill the coordinator at the half, and measure how long until it serves again")
+	f.StringVar(&b.profile, "profile", "", "write a processor profile of the coordinator to this file")
+	f.BoolVar(&jsonForm, "json", false, "print one line of JSON")
+	return cmd
+}
+
+func (a *app) benchDispatch(ctx context.Context, b dispatchBench) (r dispatchResult, err error) {
+	dir, remove, err := a.benchHome()
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r = dispatchResult{
+		Trials: b.trials, Durable: !b.noSync, Spawn: !b.noSpawn, Workers: b.workers, Slots: b.slots,
+	}
+	if err := a.dispatchTrials(ctx, b, filepath.Join(dir, "trials"), &r); err != nil {
+		return r, err
+	}
+	if err := a.refills(ctx, b, filepath.Join(dir, "refills"), &r); err != nil {
+		return r, err
+	}
+	if !b.noSpawn {
+		rate, err := bareLoop(ctx, min(b.trials, 5000), b.workers*b.slots)
+		if err != nil {
+			return r, err
+		}
+		r.BarePerSecond = round3(rate)
+		r.Ratio = round3(r.TrialsPerSecond / rate)
+	}
+	return r, nil
+}
+
+// dispatchTrials measures the throughput.
+func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, r *dispatchResult) (err error) {
+	options := loadOptions{home: home, noSync: b.noSync, profile: b.profile}
+	c, err := startUnderLoad(ctx, options)
+	if err != nil {
+		return err
+	}
+	running := true
+	defer func() {
+		if running {
+			err = errors.Join(err, c.stop())
+		}
+	}()
+	stop, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil)
+	if err != nil {
+		return err
+	}
+	sweep := load.Sweep("bench", b.trials, "true")
+	var used usage
+	kill := errors.New("kill the coordinator")
+	begun := time.Now()
+	ran, err := load.RunSweep(ctx, c, sweep, b.trials, func(ended int64) error {
+		if b.restart && ended >= int64(b.trials/2) {
+			return kill
+		}
+		return nil
+	})
+	if errors.Is(err, kill) {
+		if used, err = c.usage(); err != nil {
+			return err
+		}
+		c.kill()
+		_ = stop() // they lost their coordinator
+		running = false
+		down := time.Now()
+		if c, err = startUnderLoad(ctx, options); err != nil {
+			return err
+		}
+		running = true
+		// The submission is repeated: the answer says that the loop works, and nothing
+		// changes by it.
+		if _, err := c.Submit(ctx, sweep); err != nil {
+			return err
+		}
+		r.Restart = milliseconds(time.Since(down))
+		if stop, err = a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil); err != nil {
+			return err
+		}
+		err = load.Wait(ctx, c, sweep, b.trials, nil)
+		ran.Elapsed = time.Since(begun)
+	}
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	last, err := c.usage()
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	r.TrialsPerSecond = round3(float64(b.trials) / ran.Elapsed.Seconds())
+	r.Submit = milliseconds(ran.Submit)
+	r.RSS = megabytes(max(used.PeakRSS, last.PeakRSS))
+	r.CPUPer1000 = round3(float64((used.CPU + last.CPU).Milliseconds()) / float64(b.trials) * 1000)
+	r.BytesTrial = round3(float64(last.Files["state.db"]) / float64(b.trials))
+	return stop()
+}
+
+// refillTime is how long the trials take with which refills are measured, and refillRounds
+// how many each slot runs.
+const (
+	refillTime   = 50 * time.Millisecond
+	refillRounds = 40
+)
+
+// refills measures how long slots are free.
+func (a *app) refills(ctx context.Context, b dispatchBench, home string, r *dispatchResult) (err error) {
+	c, err := startUnderLoad(ctx, loadOptions{home: home, noSync: b.noSync})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	var refills load.Refills
+	// As many slots as processors, so that the trials themselves wait for nothing, and one
+	// trial prefetched for each.
+	b.workers, b.slots = 1, processors()
+	b.prefetch = b.slots
+	stop, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), refillTime, &refills)
+	if err != nil {
+		return err
+	}
+	n := refillRounds * b.slots
+	_, err = load.RunSweep(ctx, c, load.Sweep("refill", n, "sleep", fmt.Sprint(refillTime.Seconds())), n, nil)
+	if err = errors.Join(err, stop()); err != nil {
+		return err
+	}
+	r.RefillP50, r.RefillP99 = milliseconds(refills.Quantile(0.5)), milliseconds(refills.Quantile(0.99))
+	r.Refills = refills.Count()
+	return nil
+}
+
+// benchWorkers starts the workers of a benchmark: simulated ones, or agents as `swath
+// worker` runs them.
+func (a *app) benchWorkers(ctx context.Context, b dispatchBench, addr, home string, run time.Duration, refills *load.Refills) (stop func() error, err error) {
+	if b.noSpawn {
+		return load.Fleet{
+			Addr: addr, Workers: b.workers, Connections: b.workers, Slots: b.slots, Prefetch: b.prefetch, Run: run, Refills: refills,
+		}.Start(ctx)
+	}
+	return a.benchAgents(ctx, b, addr, home, refills)
+}
+
+// bareLoop starts processes, so many at a time, and returns how many a second.
+func bareLoop(ctx context.Context, n, parallel int) (perSecond float64, err error) {
+	path, err := exec.LookPath("true")
+	if err != nil {
+		return 0, fmt.Errorf("find the program to start: %w", err)
+	}
+	var (
+		wg    sync.WaitGroup
+		next  = make(chan struct{})
+		first = make(chan error, parallel)
+		begun = time.Now()
+	)
+	for range parallel {
+		wg.Go(func() {
+			for range next {
+				if err := exec.CommandContext(ctx, path).Run(); err != nil {
+					first <- err
+					for range next { // so that nobody waits for this one
+					}
+					return
+				}
+			}
+		})
+	}
+	for range n {
+		next <- struct{}{}
+	}
+	close(next)
+	wg.Wait()
+	select {
+	case err := <-first:
+		return 0, fmt.Errorf("start %s in a bare loop: %w", path, err)
+	default:
+		return float64(n) / time.Since(begun).Seconds(), nil
+	}
+}
+
+func (a *app) printDispatch(r dispatchResult) {
+	how, what := "synced to disk", "processes"
+	if !r.Durable {
+		how = "not synced"
+	}
+	if !r.Spawn {
+		what = "simulated"
+	}
+	fmt.Fprintf(a.stdout, "%d trials (%s), %d workers of %d slots, every change %s\n", r.Trials, what, r.Workers, r.Slots, how)
+	fmt.Fprintf(a.stdout, "  dispatch     %.0f trials a second, submission %.1f ms\n", r.TrialsPerSecond, r.Submit)
+	if r.Spawn {
+		fmt.Fprintf(a.stdout, "  bare loop    %.0f processes a second: dispatch reaches %.0f %% of it\n", r.BarePerSecond, 100*r.Ratio)
+	}
+	fmt.Fprintf(a.stdout, "  refill       %.1f ms at the median, %.1f ms at the 99th percentile of %d\n", r.RefillP50, r.RefillP99, r.Refills)
+	fmt.Fprintf(a.stdout, "  coordinator  %.0f MB at its highest, %.0f ms of processor per 1000 trials, %.0f bytes a trial on disk\n", r.RSS, r.CPUPer1000, r.BytesTrial)
+	if r.Restart > 0 {
+		fmt.Fprintf(a.stdout, "  restart      %.0f ms from the kill at the half to the answer to a submission\n", r.Restart)
+	}
+}

@@ -1,0 +1,296 @@
+package keeper
+
+import (
+	"bufio"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"swath/sweeps"
+	"swath/worker/exec"
+)
+
+// The times of a keeper that nobody tells to end; see the package's rules.
+const (
+	Linger  = 10 * time.Second
+	Abandon = 24 * time.Hour
+)
+
+// EnvPlace is the environment variable that makes a program which links this package the
+// keeper of the place that it names, instead of what it is otherwise.
+const EnvPlace = "SWATH_KEEPER_PLACE"
+
+// envLinger shortens Linger, for tests.
+const envLinger = "SWATH_KEEPER_LINGER"
+
+// ready is what a keeper prints when agents may connect.
+const ready = "ready"
+
+// patience is how long a keeper may take to start, to answer, and to end.
+const patience = 10 * time.Second
+
+// ErrNone says that no keeper serves the place.
+var ErrNone = errors.New("no keeper")
+
+// Client is the agent's side of a keeper. Its methods may be called by any goroutine.
+type Client struct {
+	line   *line
+	gone   chan struct{} // closed when the connection has ended
+	reaped chan struct{} // closed when the keeper has been waited for; nil if it is no child
+
+	mu      sync.Mutex
+	procs   map[string]*Process // that have not ended
+	forgets []string            // to be told with the next message
+	leaving bool                // the end of the connection is the agent's doing
+	over    bool                // it has ended; guards against processes nobody would end
+}
+
+// Connect connects to the keeper that serves the place, and returns what it keeps. An
+// error that wraps ErrNone says that there is none.
+func Connect(place string) (*Client, []Attempt, error) {
+	conn, err := dial(place)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, nil, fmt.Errorf("%w: %w", ErrNone, err)
+		}
+		return nil, nil, fmt.Errorf("connect to the keeper in %s: %w", place, err)
+	}
+	c := &Client{line: newLine(conn), gone: make(chan struct{}), procs: map[string]*Process{}}
+	dec := gob.NewDecoder(bufio.NewReader(conn))
+	w, err := c.greet(dec)
+	if err != nil {
+		_ = conn.Close() // nothing came of it
+		return nil, nil, fmt.Errorf("connect to the keeper in %s: %w", place, err)
+	}
+	go c.listen(dec)
+	return c, w.Attempts, nil
+}
+
+// dial connects to the socket, whose path may be longer than the system allows.
+func dial(place string) (net.Conn, error) {
+	path := filepath.Join(place, socketName)
+	const longest = 100 // of 104 to 108
+	if len(path) > longest {
+		dir, err := os.Open(place)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = dir.Close() }() // it was opened for its number
+		if _, err := os.Stat(path); err != nil {
+			return nil, err
+		}
+		path = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), socketName)
+	}
+	return net.DialTimeout("unix", path, patience)
+}
+
+func (c *Client) greet(dec *gob.Decoder) (welcome, error) {
+	if err := c.line.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return welcome{}, err
+	}
+	if err := c.line.send(request{Greet: &greet{protocol}}); err != nil {
+		return welcome{}, err
+	}
+	var m reply
+	if err := dec.Decode(&m); err != nil {
+		return welcome{}, err
+	}
+	if m.Welcome == nil || m.Welcome.Protocol != protocol {
+		return welcome{}, errors.New("it speaks another protocol")
+	}
+	return *m.Welcome, c.line.conn.SetDeadline(time.Time{})
+}
+
+// Gone is closed when the keeper has died, or the connection to it has ended.
+func (c *Client) Gone() <-chan struct{} { return c.gone }
+
+// Start has the keeper start an attempt, and waits until it runs. The key names it. The
+// error tells why nothing was started, as that of [exec.Command.Start] does.
+func (c *Client) Start(key string, record []byte, cmd exec.Command) (*Process, error) {
+	p := &Process{client: c, key: key, dir: cmd.AttemptDir, answered: make(chan struct{}), done: make(chan struct{})}
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return nil, fmt.Errorf("start the trainer: %w", errGone)
+	}
+	c.procs[key] = p
+	c.mu.Unlock()
+	if c.tell(request{Start: &start{key, record, cmd}}) != nil {
+		_ = c.line.conn.Close() // then listen ends the attempt, whether it was begun or not
+	}
+	select {
+	case <-p.answered:
+	case <-p.done:
+	}
+	if p.pid == 0 {
+		<-p.done
+		return nil, refusal{p.outcome}
+	}
+	return p, nil
+}
+
+// Adopt returns the process of an attempt that runs, as Connect told.
+func (c *Client) Adopt(a Attempt, attemptDir string) *Process {
+	p := &Process{client: c, key: a.Key, dir: attemptDir, pid: a.PID, note: a.Note, answered: make(chan struct{}), done: make(chan struct{})}
+	close(p.answered)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.procs[a.Key] = p
+	return p
+}
+
+// Forget tells the keeper that the end of an attempt is known, at the next opportunity.
+func (c *Client) Forget(key string) {
+	c.mu.Lock()
+	c.forgets = append(c.forgets, key)
+	n := len(c.forgets)
+	c.mu.Unlock()
+	const many = 64
+	if n >= many {
+		_ = c.tell(request{}) // a keeper that is gone has forgotten
+	}
+}
+
+// Drop ends what runs of an attempt that nobody wants to know of.
+func (c *Client) Drop(key string) {
+	_ = c.tell(request{Kill: key, Forget: []string{key}}) // a keeper that is gone keeps nothing
+}
+
+// Quit tells the keeper to end, as nothing runs, and waits until it has.
+func (c *Client) Quit() error {
+	err := c.tell(request{Quit: true})
+	late := time.After(patience)
+	for _, end := range []<-chan struct{}{c.gone, c.reaped} {
+		if end == nil {
+			continue
+		}
+		select {
+		case <-end:
+		case <-late:
+			c.Leave()
+			return errors.New("the keeper does not end: something it started still runs")
+		}
+	}
+	c.Leave()
+	if errors.Is(err, errGone) {
+		return nil // it had ended before
+	}
+	return err
+}
+
+// Leave lets go of the keeper, which goes on with what it keeps.
+func (c *Client) Leave() {
+	c.mu.Lock()
+	c.leaving = true
+	c.mu.Unlock()
+	_ = c.line.conn.Close() // what was sent was sent
+	<-c.gone
+}
+
+// tell sends a request, and what is to be forgotten with it.
+func (c *Client) tell(m request) error {
+	c.mu.Lock()
+	m.Forget = append(m.Forget, c.forgets...)
+	c.forgets = nil
+	c.mu.Unlock()
+	return c.line.send(m)
+}
+
+// listen takes what the keeper says until the connection ends. What then runs without a
+// keeper is ended: nobody would learn how it ends.
+func (c *Client) listen(dec *gob.Decoder) {
+	defer close(c.gone)
+	for {
+		var m reply
+		if err := dec.Decode(&m); err != nil {
+			break
+		}
+		switch {
+		case m.Started != nil:
+			if p := c.find(m.Started.Key, false); p != nil {
+				p.pid, p.note = m.Started.PID, m.Started.Note
+				close(p.answered)
+			}
+		case m.Refused != nil:
+			if p := c.find(m.Refused.Key, true); p != nil {
+				p.end(m.Refused.Outcome, time.Now())
+			}
+		case m.Exited != nil:
+			if p := c.find(m.Exited.Key, true); p != nil {
+				p.end(m.Exited.Outcome, m.Exited.Ended)
+			}
+		}
+	}
+	_ = c.line.conn.Close() // so that nobody waits to send
+	c.mu.Lock()
+	left, leaving := c.procs, c.leaving
+	c.procs, c.over = map[string]*Process{}, true
+	c.mu.Unlock()
+	for _, p := range left {
+		if leaving {
+			p.end(sweeps.Outcome{Class: sweeps.ClassLost, ExitCode: -1, Message: "the worker let go of it"}, time.Now())
+			continue
+		}
+		message := "the worker's keeper died, and the trainer's end cannot be known"
+		if _, err := exec.KillOrphan(p.dir); err != nil {
+			message += fmt.Sprintf("; it may still run: %v", err)
+		}
+		p.end(sweeps.Outcome{Class: sweeps.ClassLost, ExitCode: -1, Message: message}, time.Now())
+	}
+}
+
+// find returns the process of a key; ended takes it out.
+func (c *Client) find(key string, ended bool) *Process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.procs[key]
+	if ended {
+		delete(c.procs, key)
+	}
+	return p
+}
+
+// Process is an attempt that the keeper runs, or ran.
+type Process struct {
+	client   *Client
+	key, dir string
+	answered chan struct{} // closed when pid and note are set
+	pid      int
+	note     string
+	done     chan struct{} // closed when outcome and ended are set
+	outcome  sweeps.Outcome
+	ended    time.Time
+}
+
+func (p *Process) end(outcome sweeps.Outcome, ended time.Time) {
+	p.outcome, p.ended = outcome, ended
+	close(p.done)
+}
+
+// Pid is the leader's process id, which is the group's, too.
+func (p *Process) Pid() int { return p.pid }
+
+// Note tells people what was done differently from what the command says; empty mostly.
+func (p *Process) Note() string { return p.note }
+
+// Wait waits for the attempt's end and returns how it ended and when.
+func (p *Process) Wait() (sweeps.Outcome, time.Time) {
+	<-p.done
+	return p.outcome, p.ended
+}
+
+// Stop asks the attempt to end, as [exec.Process.Stop] does.
+func (p *Process) Stop(class sweeps.Class, message string) {
+	// A keeper that is gone has no attempts that run.
+	_ = p.client.tell(request{Stop: &stop{p.key, class, message}})
+}
+
+// Kill sends SIGKILL to the attempt's group, as [exec.Process.Kill] does.
+func (p *Process) Kill() { _ = p.client.tell(request{Kill: p.key}) }

@@ -1,0 +1,36 @@
+// Package keeper lets trainers outlive the worker's agent. A keeper is one small process
+// a worker: the agent asks it to start trainers, it is their parent, and it learns how
+// they end. An agent that is killed or upgraded loses nothing: the next one on the same
+// home connects to the keeper and is told what runs and what has ended meanwhile.
+//
+// # Vocabulary
+//
+//   - The place is the agent's own directory in its home; the keeper's socket is there.
+//   - The keeper keeps an attempt from the moment that it is asked to start it until it
+//     is told to forget it, or has ended itself.
+//   - A record is what the agent wants to be told of an attempt by its successor's
+//     keeper; the keeper does not look into it.
+//
+// # Rules
+//
+//   - The keeper is the same program as the agent, run again with [EnvPlace] set. That is
+//     looked at when this package is initialised, so that whatever program links it can
+//     be its own keeper, tests included, and none has to know a verb for it: a program
+//     that did not would run all of itself instead, once for each trial.
+//   - Package exec does the work, in the keeper instead of the agent: time limits, grace,
+//     what is left behind, and the class of the end do not depend on an agent.
+//   - The keeper belongs to a session of its own. Signals of a terminal do not reach it;
+//     SIGTERM and its like it leaves to the agent, which ends what runs and tells it to
+//     end, too. Without an agent they end what runs, as preempted.
+//   - One agent at a time: its connection is read to the end before the next one is
+//     answered. So whatever an agent asked for before it died has been done, or never
+//     will be, when its successor is told what there is.
+//   - The end of an attempt is on disk ([exec.SaveEnd]) as soon as the keeper knows of no
+//     agent that took note of it. While there is one, the end is in the keeper's memory
+//     and the agent's; only the death of both loses it, and then the attempt counts as
+//     lost.
+//   - A keeper ends when it is told to and nothing runs; when nothing runs and no agent
+//     came for [Linger]; and when no agent came for [Abandon], together with what runs:
+//     the trials were given to other workers long ago.
+//   - A keeper that dies leaves orphans. The agent ends them and reports them as lost.
+package keeper

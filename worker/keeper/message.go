@@ -1,0 +1,135 @@
+package keeper
+
+import (
+	"bufio"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"swath/sweeps"
+	"swath/worker/exec"
+)
+
+// protocol is the number of the language that agents and keepers speak. gob leaves out
+// fields that one side does not know, so it changes only with the meaning of one.
+//
+//	1  the first
+const protocol = 1
+
+// socketName is the keeper's socket in the place.
+const socketName = "keeper.sock"
+
+// request is what the agent says: one of the fields, or Forget beside another.
+type request struct {
+	Greet  *greet
+	Start  *start
+	Stop   *stop
+	Kill   string   // an attempt's key
+	Forget []string // keys; of what runs when it has ended
+	Quit   bool     // end, if nothing runs
+}
+
+type greet struct{ Protocol int }
+
+type start struct {
+	Key     string
+	Record  []byte
+	Command exec.Command
+}
+
+type stop struct {
+	Key     string
+	Class   sweeps.Class
+	Message string
+}
+
+// reply is what the keeper says: one of the fields.
+type reply struct {
+	Welcome *welcome
+	Started *started
+	Refused *refused
+	Exited  *exited
+}
+
+type welcome struct {
+	Protocol int
+	Attempts []Attempt
+}
+
+// Attempt is one that the keeper keeps, as it tells an agent that connects.
+type Attempt struct {
+	Key    string
+	Record []byte
+	PID    int
+	Note   string
+	// Outcome is nil while it runs.
+	Outcome *sweeps.Outcome
+	Ended   time.Time
+}
+
+type started struct {
+	Key  string
+	PID  int
+	Note string
+}
+
+// refused answers a start of which nothing came.
+type refused struct {
+	Key     string
+	Outcome sweeps.Outcome
+}
+
+type exited struct {
+	Key     string
+	Outcome sweeps.Outcome
+	Ended   time.Time
+}
+
+// refusal is the keeper's error as the agent has it: exec.StartOutcome makes of it the
+// outcome that it was made of.
+type refusal struct{ outcome sweeps.Outcome }
+
+func (r refusal) Error() string { return r.outcome.Message }
+
+func (r refusal) Is(target error) bool {
+	return target == exec.ErrSpec && r.outcome.Class == sweeps.ClassSpec
+}
+
+// errGone says that the other side is.
+var errGone = errors.New("the connection to the keeper has ended")
+
+// line is a connection, as either side writes to it.
+type line struct {
+	conn net.Conn
+	mu   sync.Mutex
+	buf  *bufio.Writer
+	enc  *gob.Encoder
+}
+
+func newLine(conn net.Conn) *line {
+	l := &line{conn: conn, buf: bufio.NewWriter(conn)}
+	l.enc = gob.NewEncoder(l.buf)
+	return l
+}
+
+// send sends a message. It blocks as long as the other side does not read.
+func (l *line) send(m any) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sendLocked(m)
+}
+
+// sendLocked is send of whoever holds mu.
+func (l *line) sendLocked(m any) error {
+	err := l.enc.Encode(m)
+	if err == nil {
+		err = l.buf.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
+}
