@@ -34,6 +34,9 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 	if homeInUse(a.cfg.Home) {
 		return nil, a.errHomeInUse()
 	}
+	if err := checkSpace(a.cfg.Home); err != nil {
+		return nil, err
+	}
 	// Before the home is made: what cannot serve leaves nothing behind.
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -48,6 +48,9 @@ func (a *app) work(ctx context.Context) error {
 		return fmt.Errorf("%w: cannot reach the coordinator at %s: start one with `swath coordinator`, or say where it is with --coordinator HOST:PORT",
 			sweeps.ErrUnavailable, addr)
 	}
+	if err := checkSpace(a.cfg.Home); err != nil {
+		return err
+	}
 	agent, err := a.newAgent(cl, a.logger(a.stderr, slog.LevelInfo), func(id sweeps.WorkerID) {
 		fmt.Fprintf(a.stdout, "worker %s ready: %d slots for the coordinator at %s\n", id, a.cfg.Slots, addr)
 	})

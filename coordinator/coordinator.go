@@ -141,6 +141,10 @@ func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Cha
 			answers[i] = state.Step(now, r.event)
 		}
 	}
+	// Where requests always wait the loop never comes to its timer.
+	if wake := state.NextWake(); !wake.IsZero() && !wake.After(now) {
+		_ = state.Step(now, dispatch.Tick{}) // nobody asked
+	}
 	state.Assign(now)
 	changes, effects := state.TakeChanges(), state.TakeEffects()
 	var failed error

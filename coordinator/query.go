@@ -33,6 +33,9 @@ func (c *Coordinator) find(nameOrID string) (*sweeps.Sweep, error) {
 	return sw, nil
 }
 
+// Record returns a sweep's record, and nothing of its trials.
+func (c *Coordinator) Record(id sweeps.SweepID) (*sweeps.Sweep, error) { return c.find(string(id)) }
+
 // Sweep tells a sweep by id or name.
 func (c *Coordinator) Sweep(nameOrID string) (*SweepStatus, error) {
 	sw, err := c.find(nameOrID)

@@ -3,7 +3,9 @@
 //
 // Vocabulary. A [Trainer] is a named program that trains one trial in this process;
 // a [Param] is one of its hyperparameters, with a default and the values it allows;
-// [Values] are a trial's parameters, checked against those. [Loop] runs epochs.
+// [Values] are a trial's parameters, checked against those. [Loop] runs epochs, from a
+// [Position] on; [History] is what a training has reported, which goes into its
+// checkpoints (package checkpoint) and is said again when a later attempt goes on.
 //
 // Rules. Checking parameters is pure and fast: it opens no file, so the coordinator
 // does it for every trial before dispatching one. A trainer takes all it needs from

@@ -309,9 +309,14 @@ func newAgent(t *testing.T, c *coordinator, home string, change func(*Config)) *
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.shorten()
+	return a
+}
+
+// shorten makes the agent's times short.
+func (a *Agent) shorten() {
 	a.times.poll = 5 * time.Millisecond
 	a.times.backoffMin, a.times.backoffMax = time.Millisecond, 10*time.Millisecond
-	return a
 }
 
 // run starts the agent; it is stopped at the end of the test at the latest.

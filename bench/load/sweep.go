@@ -15,7 +15,8 @@ type Client interface {
 	Sweep(ctx context.Context, nameOrID string) (*wire.SweepStatus, error)
 }
 
-// Sweep is a sweep file of n trials that run the command.
+// Sweep is a sweep file of n trials that run the command, with as many parameters as a
+// typical trial has: they are in every record and in every message.
 func Sweep(name string, n int, command ...string) wire.Submission {
 	argv := ""
 	for i, arg := range command {
@@ -24,11 +25,18 @@ func Sweep(name string, n int, command ...string) wire.Submission {
 		}
 		argv += fmt.Sprintf("%q", arg)
 	}
-	// One parameter would do; int_uniform wants a range, and a grid of it no list.
-	source := fmt.Sprintf("name: %s\nmethod: grid\ncommand: [%s]\nparameters:\n  x: {distribution: int_uniform, min: 1, max: %d}\n  y: {values: [1]}\n", name, argv, max(n, 2))
-	if n < 2 {
-		source += "run_cap: 1\n"
-	}
+	source := fmt.Sprintf(`name: %s
+method: grid
+command: [%s]
+run_cap: %d
+parameters:
+  seed: {distribution: int_uniform, min: 1, max: %d}
+  learning_rate: {value: 0.001}
+  optimizer: {value: adamw}
+  dropout: {value: 0.1}
+  depth: {value: 12}
+  heads: {value: 8}
+`, name, argv, n, n+1)
 	return wire.Submission{ID: sweeps.SweepID(name), Source: []byte(source), File: name + ".yaml"}
 }
 

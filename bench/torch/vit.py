@@ -19,7 +19,7 @@ DEFAULTS = {
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with packed queries, keys and values."""
+    """Multi-head self-attention with packed queries, keys and values; queries of the first tokens only."""
 
     def __init__(self, dim, heads, fused):
         super().__init__()
@@ -28,14 +28,23 @@ class Attention(nn.Module):
 
     def forward(self, x, queries):
         batch, tokens, dim = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        q = q[:, :, :queries]
+        if queries == tokens:
+            q, k, v = self.split(self.qkv(x), 3)
+        else:
+            weight, bias = self.qkv.weight, self.qkv.bias
+            (q,) = self.split(F.linear(x[:, :queries], weight[:dim], bias[:dim]), 1)
+            k, v = self.split(F.linear(x, weight[dim:], bias[dim:]), 2)
         if self.fused:
             out = F.scaled_dot_product_attention(q, k, v)
         else:
             scale = (dim // self.heads) ** -0.5
             out = ((q * scale) @ k.transpose(-2, -1)).softmax(-1) @ v
         return out.transpose(1, 2).reshape(batch, queries, dim)
+
+    def split(self, x, n):
+        """Divides rows of n packed vectors among them and the heads: n × batch × heads × tokens × dim of a head."""
+        batch, tokens, width = x.shape
+        return x.view(batch, tokens, n, self.heads, width // n // self.heads).permute(2, 0, 3, 1, 4)
 
 
 class EncoderLayer(nn.Module):
@@ -106,8 +115,8 @@ def tokens(p):
 def flops(p, all_tokens):
     """Operations of a step, counted as swath counts them: matrix products only, no gradient of the images."""
     b, t, e, m = p["batch_size"], tokens(p), p["embed_dim"], p["mlp_dim"]
-    qkv, rest = b * t * 3 * e * e, b * t * (e * e + 2 * e * m) + 2 * b * t * t * e
-    products = p["encoder_layers"] * (qkv + rest)
+    kv, rest = b * t * 2 * e * e, b * t * (2 * e * e + 2 * e * m) + 2 * b * t * t * e
+    products = p["encoder_layers"] * (kv + rest)
     if not all_tokens:
         products -= rest * (t - 1) / t
     pixels = p["patch_size"] ** 2 * p["channels"]

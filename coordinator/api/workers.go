@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 
 	"google.golang.org/grpc"
 
@@ -19,8 +20,9 @@ import (
 // workerService serves workers.
 type workerService struct {
 	pb.UnimplementedWorkerServiceServer
-	c   *coordinator.Coordinator
-	log *slog.Logger
+	c     *coordinator.Coordinator
+	log   *slog.Logger
+	files fileCache
 }
 
 type sessionStream = grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]
@@ -63,14 +65,13 @@ func (s *workerService) Session(stream sessionStream) error {
 }
 
 func (s *workerService) sendAll(ctx context.Context, stream sessionStream, sess *coordinator.Session) error {
-	specs := map[sweeps.SweepID]*coordinator.SweepStatus{}
 	for {
 		queue, err := sess.Next(ctx)
 		if err != nil {
 			return err
 		}
 		for _, m := range queue {
-			msg, err := s.message(m, specs)
+			msg, err := s.message(m)
 			if err != nil {
 				return err
 			}
@@ -82,21 +83,17 @@ func (s *workerService) sendAll(ctx context.Context, stream sessionStream, sess 
 }
 
 // message turns what the coordinator wants sent into what is sent. A start carries the
-// sweep's file; specs remembers the files of this session.
-func (s *workerService) message(m any, specs map[sweeps.SweepID]*coordinator.SweepStatus) (wire.CoordinatorMessage, error) {
+// sweep's file.
+func (s *workerService) message(m any) (wire.CoordinatorMessage, error) {
 	switch m := m.(type) {
 	case dispatch.Start:
-		st := specs[m.Ref.Sweep]
-		if st == nil {
-			var err error
-			if st, err = s.c.Sweep(string(m.Ref.Sweep)); err != nil {
-				return nil, err
-			}
-			specs[m.Ref.Sweep] = st
+		sw, err := s.files.get(s.c, m.Ref.Sweep)
+		if err != nil {
+			return nil, err
 		}
 		return wire.Start{
 			Ref: m.Ref, TrialID: m.ID, Params: m.Params,
-			SweepName: st.Name, Source: st.Source, File: st.File, WorkDir: st.WorkDir,
+			SweepName: sw.Name, Source: sw.Source, File: sw.File, WorkDir: sw.WorkDir,
 		}, nil
 	case dispatch.Stop:
 		return wire.Stop{Ref: m.Ref}, nil
@@ -151,4 +148,32 @@ func receive(stream sessionStream) (wire.WorkerMessage, error) {
 		return nil, err
 	}
 	return wire.WorkerMessageFromProto(p)
+}
+
+// fileCache keeps what every start of a sweep's trials carries and what never changes, the
+// sweep's name and file, for all sessions: thousands of workers are told of one sweep. The
+// zero value is ready for use.
+type fileCache struct {
+	mu sync.Mutex
+	m  map[sweeps.SweepID]*sweeps.Sweep
+}
+
+// maxFiles bounds the cache. A sweep file is read again in well under a millisecond.
+const maxFiles = 64
+
+func (f *fileCache) get(c *coordinator.Coordinator, id sweeps.SweepID) (*sweeps.Sweep, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if sw := f.m[id]; sw != nil {
+		return sw, nil
+	}
+	sw, err := c.Record(id)
+	if err != nil {
+		return nil, err
+	}
+	if f.m == nil || len(f.m) >= maxFiles {
+		f.m = map[sweeps.SweepID]*sweeps.Sweep{}
+	}
+	f.m[id] = sw
+	return sw, nil
 }

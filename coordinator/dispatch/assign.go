@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -23,23 +22,25 @@ import (
 //  5. With what is left, in the same order, fill the queues of the workers that prefetch.
 //  6. If slots are still free, and trials wait in the queues of others, recall them.
 func (s *State) Assign(now time.Time) {
+	if s.settled {
+		return
+	}
+	s.settled = true
 	var ready []*sweep
 	for _, sw := range s.order {
 		if s.ready(now, sw) {
 			ready = append(ready, sw)
 		}
 	}
-	var workers, free []*worker
-	for _, id := range slices.Sorted(maps.Keys(s.workers)) {
-		w := s.workers[id]
-		workers = append(workers, w)
+	if len(ready) == 0 {
+		s.rebalance()
+		return
+	}
+	var free []*worker
+	for _, w := range s.byID {
 		if w.hasRoom(sweeps.Resources{}) {
 			free = append(free, w)
 		}
-	}
-	if len(ready) == 0 {
-		s.rebalance(workers)
-		return
 	}
 	for _, sw := range ready {
 		if t := sw.waiting.peek(); t != nil && t.Alone && sw.waiting.due(now) {
@@ -49,8 +50,8 @@ func (s *State) Assign(now time.Time) {
 	for len(free) > 0 {
 		free = slices.DeleteFunc(free, func(w *worker) bool { return !s.assignOne(now, ready, w) })
 	}
-	s.prefetch(now, ready, slices.Clone(workers))
-	s.rebalance(workers)
+	s.prefetch(now, ready)
+	s.rebalance()
 }
 
 // reserve keeps the emptiest worker that could take the sweep's trial alone from being

@@ -15,7 +15,13 @@ func (s *State) Check() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	held := map[sweeps.TrialKey]sweeps.WorkerID{}
+	if len(s.byID) != len(s.workers) || !slices.IsSortedFunc(s.byID, func(a, b *worker) int { return compare(a.ID, b.ID) }) {
+		bad("I10: the list of %d workers is not that of the %d there are, by id", len(s.byID), len(s.workers))
+	}
 	for id, w := range s.workers {
+		if w.lease.Before(s.expiry) || s.expiry.IsZero() {
+			bad("I10: the lease of worker %s ends at %s, before the next look at the leases at %s", id, w.lease, s.expiry)
+		}
 		var used sweeps.Resources
 		waits := map[*sweeps.Trial]bool{}
 		for _, q := range w.queue {

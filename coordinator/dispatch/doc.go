@@ -41,4 +41,5 @@
 //	    left, or a trial alive, has not ended.
 //	I8  States move only along the tables of package sweeps.
 //	I9  A trial that wants a worker to itself has it to itself.
+//	I10 What is kept to save looking at every worker agrees with the workers.
 package dispatch

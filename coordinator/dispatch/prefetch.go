@@ -89,7 +89,13 @@ func (s *State) requeue(w *worker) {
 }
 
 // prefetch queues trials on workers whose slots are all taken, in rounds of one a worker.
-func (s *State) prefetch(now time.Time, ready []*sweep, workers []*worker) {
+func (s *State) prefetch(now time.Time, ready []*sweep) {
+	var workers []*worker
+	for _, w := range s.byID {
+		if len(w.queue) < w.Prefetch {
+			workers = append(workers, w)
+		}
+	}
 	for len(workers) > 0 {
 		workers = slices.DeleteFunc(workers, func(w *worker) bool {
 			sw := s.choose(now, ready, func(sw *sweep) bool { return !sw.wantsAlone(now) && w.mayQueue(sw.policy.Needs) })
@@ -103,9 +109,9 @@ func (s *State) prefetch(now time.Time, ready []*sweep, workers []*worker) {
 }
 
 // rebalance recalls queued trials for slots that would stay free.
-func (s *State) rebalance(workers []*worker) {
+func (s *State) rebalance() {
 	free := 0
-	for _, w := range workers {
+	for _, w := range s.byID {
 		if w.hasRoom(sweeps.Resources{}) {
 			free += w.Slots - w.busy()
 		}
@@ -116,7 +122,7 @@ func (s *State) rebalance(workers []*worker) {
 		}
 	}
 	for free > 0 {
-		q := longestQueue(workers)
+		q := longestQueue(s.byID)
 		if q == nil {
 			return
 		}

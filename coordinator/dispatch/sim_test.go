@@ -218,7 +218,11 @@ func (s *sim) step() {
 		return true
 	})
 	s.rng.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
-	events := []Event{Tick{}}
+	// As in the coordinator's loop, a Tick comes when one is due, and not otherwise.
+	var events []Event
+	if wake := s.state.NextWake(); s.state.Again() || (!wake.IsZero() && !wake.After(s.now)) {
+		events = append(events, Tick{})
+	}
 	for _, l := range due {
 		if l.toWorker != nil {
 			s.receive(l)

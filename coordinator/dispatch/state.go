@@ -17,6 +17,15 @@ type State struct {
 	names   map[string]sweeps.SweepID // of all sweeps, ended ones too
 	known   map[sweeps.SweepID]bool   // all sweeps ever submitted
 	workers map[sweeps.WorkerID]*worker
+	byID    []*worker // the same, by id
+
+	// settled says that nothing happened since the last Assign that could make it hand
+	// anything out, or take anything back.
+	settled bool
+	// expiry is a bound from below of the leases' ends; zero without workers. Leases are
+	// renewed far more often than they end, so the exact one is found when it is reached.
+	expiry time.Time
+	ticked time.Time // the time of the last Tick
 
 	dirtySweeps map[sweeps.SweepID]*sweeps.Sweep
 	dirtyTrials map[sweeps.TrialKey]*sweeps.Trial
@@ -85,6 +94,7 @@ func (s *State) Name(id sweeps.SweepID, name string) {
 // they have had nobody to report to.
 func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 	sw := s.adopt(sub)
+	s.settled = false
 	for _, t := range trials {
 		switch t.State {
 		case sweeps.TrialRunning:
@@ -96,7 +106,8 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 					running: map[sweeps.TrialKey]*sweeps.Trial{},
 					of:      map[*sweep]int{},
 				}
-				s.workers[t.Worker] = w
+				s.meet(w)
+				s.noteLease(w)
 			}
 			s.hold(sw, w, t)
 		case sweeps.TrialPending:
@@ -231,7 +242,8 @@ func (s *State) TakeEffects() []Effect {
 // since the last Tick: another one goes on.
 func (s *State) Again() bool { return s.again }
 
-// NextWake returns the next instant at which a Tick has something to do, or zero.
+// NextWake returns an instant before which no Tick has anything to do, or zero if none will
+// have without another event.
 func (s *State) NextWake() time.Time {
 	var wake time.Time
 	sooner := func(t time.Time) {
@@ -239,11 +251,12 @@ func (s *State) NextWake() time.Time {
 			wake = t
 		}
 	}
-	for _, w := range s.workers {
-		sooner(w.lease)
+	if !s.expiry.IsZero() {
+		sooner(s.expiry)
 	}
 	for _, sw := range s.order {
-		if t := sw.waiting.peek(); t != nil && !t.NotBefore.IsZero() {
+		// A trial whose wait was over at the last Tick waits for a worker, not for time.
+		if t := sw.waiting.peek(); t != nil && t.NotBefore.After(s.ticked) {
 			sooner(t.NotBefore)
 		}
 		if end := sw.deadline(); !end.IsZero() {

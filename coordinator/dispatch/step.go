@@ -12,6 +12,11 @@ import (
 // refused submit, say), not a failure of the dispatcher, and an event that is refused
 // changes nothing.
 func (s *State) Step(now time.Time, ev Event) error {
+	switch ev.(type) {
+	case Alive, Started: // nothing becomes free by these, and nothing ready
+	default:
+		s.settled = false
+	}
 	var err error
 	switch e := ev.(type) {
 	case Submit:
@@ -109,6 +114,7 @@ func (sw *sweep) has(i int64) bool {
 }
 
 func (s *State) onTick(now time.Time) {
+	s.ticked = now
 	s.expire(now)
 	for _, sw := range slices.Clone(s.order) { // settle takes those that end out of it
 		s.limit(now, sw)

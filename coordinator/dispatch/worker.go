@@ -15,12 +15,14 @@ func (s *State) onHello(now time.Time, e Hello) {
 	w := s.workers[e.Worker.ID]
 	if w == nil {
 		w = &worker{running: map[sweeps.TrialKey]*sweeps.Trial{}, of: map[*sweep]int{}}
-		s.workers[e.Worker.ID] = w
+		w.ID = e.Worker.ID
+		s.meet(w)
 	} else if w.connected && w.session != e.Session {
 		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})
 	}
 	w.Worker, w.session, w.connected, w.draining = e.Worker, e.Session, true, false
 	w.lease = now.Add(s.cfg.Lease)
+	s.noteLease(w)
 
 	held := make(map[sweeps.AttemptRef]bool, len(e.Attempts))
 	for _, ref := range e.Attempts {
@@ -59,6 +61,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 func (s *State) onAlive(now time.Time, e Alive) {
 	if w := s.current(e.Worker, e.Session); w != nil {
 		w.lease = now.Add(s.cfg.Lease)
+		s.noteLease(w)
 	}
 }
 
@@ -66,7 +69,7 @@ func (s *State) onGone(e Gone) {
 	if w := s.current(e.Worker, e.Session); w != nil {
 		w.connected = false
 		if len(w.running) == 0 {
-			delete(s.workers, w.ID)
+			s.part(w)
 		}
 	}
 }
@@ -85,11 +88,38 @@ func (s *State) current(id sweeps.WorkerID, session uint64) *worker {
 	return nil
 }
 
+// meet takes a worker into memory, and part lets it go.
+func (s *State) meet(w *worker) {
+	s.workers[w.ID] = w
+	i, _ := slices.BinarySearchFunc(s.byID, w.ID, compareWorker)
+	s.byID = slices.Insert(s.byID, i, w)
+}
+
+func (s *State) part(w *worker) {
+	delete(s.workers, w.ID)
+	if i, ok := slices.BinarySearchFunc(s.byID, w.ID, compareWorker); ok {
+		s.byID = slices.Delete(s.byID, i, i+1)
+	}
+}
+
+func compareWorker(w *worker, id sweeps.WorkerID) int { return compare(w.ID, id) }
+
+// noteLease keeps the bound of the leases below that of a worker whose lease was set.
+func (s *State) noteLease(w *worker) {
+	if s.expiry.IsZero() || w.lease.Before(s.expiry) {
+		s.expiry = w.lease
+	}
+}
+
 // expire takes the attempts of workers whose lease has ended away from them.
 func (s *State) expire(now time.Time) {
-	for _, id := range slices.Sorted(maps.Keys(s.workers)) {
-		w := s.workers[id]
+	if s.expiry.After(now) {
+		return
+	}
+	s.expiry = time.Time{}
+	for _, w := range slices.Clone(s.byID) { // those that expire go out of it
 		if w.lease.After(now) {
+			s.noteLease(w)
 			continue
 		}
 		for _, key := range sortedKeys(w.running) {
@@ -101,7 +131,7 @@ func (s *State) expire(now time.Time) {
 		if w.connected {
 			s.send(Disconnect{w.ID, w.session, "the lease expired: no heartbeat arrived in time"})
 		}
-		delete(s.workers, id)
+		s.part(w)
 	}
 }
 

@@ -2,10 +2,10 @@ package nn
 
 import (
 	"fmt"
-	"math"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+	"swath/trainer/nn/channel"
 	"swath/trainer/nn/kernel"
 )
 
@@ -50,10 +50,7 @@ func (a Activation) check() error {
 func (a Activation) apply(y []float32) {
 	switch a.kind {
 	case piecewiseLinear:
-		f := a.factors()
-		for i, v := range y {
-			y[i] = v * f[below(v)]
-		}
+		channel.Leaky(y, y, a.negative)
 	case hyperbolicTangent:
 		kernel.Tanh(y, y)
 	}
@@ -67,10 +64,7 @@ func (a Activation) grad(dz, dy, y []float32) {
 	case identity:
 		copy(dz, dy)
 	case piecewiseLinear:
-		f := a.factors()
-		for i, v := range y {
-			dz[i] = dy[i] * f[below(v)]
-		}
+		channel.LeakyGrad(dz, dy, y, a.negative)
 	case hyperbolicTangent:
 		for i, v := range y {
 			dz[i] = dy[i] * (1 - v*v)
@@ -78,20 +72,12 @@ func (a Activation) grad(dz, dy, y []float32) {
 	}
 }
 
-// factors are the derivatives of a piecewise linear activation above 0 and elsewhere,
-// to be indexed by [below]. A product with one of them costs less than a branch that
-// random signs mispredict.
-func (a Activation) factors() *[2]float32 {
-	if a.kind == piecewiseLinear {
-		return &[2]float32{1, a.negative}
+// slope is the factor below 0 of an activation that is piecewise linear or the identity.
+func (a Activation) slope() float32 {
+	if a.kind == identity {
+		return 1
 	}
-	return &[2]float32{1, 1}
-}
-
-// below is 1 for v ≤ 0, both zeros included, and 0 for v > 0.
-func below(v float32) uint32 {
-	b := math.Float32bits(v)
-	return (b | (b - 1)) >> 31
+	return a.negative
 }
 
 // Activate applies an activation to x of any shape, where there is no operation

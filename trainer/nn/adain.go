@@ -36,7 +36,7 @@ func (n *Net) AdaIN(x, style *gorgonia.Node, name string) *gorgonia.Node {
 	mean, rstd := n.space.floats(name+".mean", s[0]*s[3]), n.space.floats(name+".rstd", s[0]*s[3])
 	for i := range op.norms {
 		at, end := i*op.channels, (i+1)*op.channels
-		op.norms[i] = channelNorm{mean: mean[at:end], rstd: rstd[at:end], scale: make([]float32, op.channels)}
+		op.norms[i] = newChannelNorm(mean[at:end], rstd[at:end], 1)
 	}
 	return n.apply(label, op, x, style)
 }
@@ -69,11 +69,12 @@ func (a *adain) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 		norm, c := &a.norms[i], a.channels
 		a.moments(norm, x[at:end])
 		row := style[2*i*c : 2*(i+1)*c]
+		scale := make([]float32, c)
 		for j, s := range row[:c] {
-			norm.scale[j] = 1 + s
+			scale[j] = 1 + s
 		}
-		norm.shift = row[c:]
-		norm.apply(y[at:end], x[at:end], Activation{}.factors())
+		norm.prepare(scale, row[c:])
+		norm.rows.Apply(y[at:end], x[at:end])
 	})
 	return a.y, nil
 }
@@ -119,14 +120,16 @@ func (g *adainGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	if in.err != nil {
 		return nil, g.errMismatch(in.err)
 	}
-	dx, dstyle, factors := g.dx.Data().([]float32), g.dstyle.Data().([]float32), Activation{}.factors()
+	dx, dstyle := g.dx.Data().([]float32), g.dstyle.Data().([]float32)
 	a.eachImage(func(i, at, end int) {
 		c := a.channels
 		row := dstyle[2*i*c : 2*(i+1)*c]
 		clear(row)
-		sums := grads{scale: row[:c], shift: row[c:]}
-		a.norms[i].sum(sums, x[at:end], dy[at:end], factors)
-		a.norms[i].input(dx[at:end], x[at:end], dy[at:end], sums, a.pixels, factors)
+		norm, dscale, dshift := &a.norms[i], row[:c], row[c:]
+		norm.rows.Sum(dshift, dscale, x[at:end], dy[at:end])
+		norm.finish(dscale)
+		offset, tilt := norm.input(dscale, dshift, a.pixels)
+		norm.rows.Input(dx[at:end], x[at:end], dy[at:end], offset, tilt)
 	})
 	return g.dx, nil
 }

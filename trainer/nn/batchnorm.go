@@ -60,9 +60,9 @@ func (n *Net) BatchNorm(x *gorgonia.Node, name string, s BatchNormSpec) *gorgoni
 		return nil
 	}
 	op := &batchNorm{base: n.newBase(label, shape.Clone(), x, gamma, beta), net: n, name: name,
-		rows: shape.TotalSize() / c, channels: c, factors: s.Activation.factors(), reuse: s.Reuse,
+		rows: shape.TotalSize() / c, channels: c, reuse: s.Reuse,
 		want: n.wanted(x, gamma, beta), running: [2]*Param{mean, variance},
-		norm: channelNorm{mean: n.space.floats(name+".μ", c), rstd: n.space.floats(name+".rstd", c)},
+		norm: newChannelNorm(n.space.floats(name+".μ", c), n.space.floats(name+".rstd", c), s.Activation.slope()),
 		y:    n.space.tensor(name+".out", shape...)}
 	return n.apply(label, op, x, gamma, beta)
 }
@@ -73,7 +73,6 @@ type batchNorm struct {
 	net            *Net
 	name           string
 	rows, channels int
-	factors        *[2]float32
 	reuse          bool
 	want           []bool    // which inputs get gradients
 	running        [2]*Param // mean and variance
@@ -88,8 +87,8 @@ func (b *batchNorm) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	if in.err != nil {
 		return nil, b.errMismatch(in.err)
 	}
-	b.norm.scale, b.norm.shift = gamma, beta
 	if b.reuse {
+		b.norm.prepare(gamma, beta)
 		return b.y, nil
 	}
 	mean, variance := make([]float64, b.channels), make([]float64, b.channels)
@@ -102,10 +101,11 @@ func (b *batchNorm) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 		}
 	}
 	b.norm.set(mean, variance, batchNormEpsilon)
+	b.norm.prepare(gamma, beta)
 	y := b.y.Data().([]float32)
 	eachBlock(b.rows, func(_, lo, hi int) {
 		at, end := lo*b.channels, hi*b.channels
-		b.norm.apply(y[at:end], x[at:end], b.factors)
+		b.norm.rows.Apply(y[at:end], x[at:end])
 	})
 	return b.y, nil
 }
@@ -174,19 +174,21 @@ func (g *batchNormGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	space := b.net.space
 	scales, shifts := space.floats("batchnorm.dgamma", blocks(b.rows)*c), space.floats("batchnorm.dbeta", blocks(b.rows)*c)
 	eachBlock(b.rows, func(block, lo, hi int) {
-		part := grads{scale: scales[block*c : (block+1)*c], shift: shifts[block*c : (block+1)*c]}
-		clear(part.scale)
-		clear(part.shift)
-		b.norm.sum(part, x[lo*c:hi*c], dy[lo*c:hi*c], b.factors)
+		scale, shift := scales[block*c:(block+1)*c], shifts[block*c:(block+1)*c]
+		clear(scale)
+		clear(shift)
+		b.norm.rows.Sum(shift, scale, x[lo*c:hi*c], dy[lo*c:hi*c])
 	})
-	sums := grads{scale: g.dgamma.Data().([]float32), shift: g.dbeta.Data().([]float32)}
-	sumBlocks(sums.scale, scales)
-	sumBlocks(sums.shift, shifts)
+	dgamma, dbeta := g.dgamma.Data().([]float32), g.dbeta.Data().([]float32)
+	sumBlocks(dgamma, scales)
+	sumBlocks(dbeta, shifts)
+	b.norm.finish(dgamma)
 	if g.dx != nil {
 		dx := g.dx.Data().([]float32)
+		offset, tilt := b.norm.input(dgamma, dbeta, b.rows)
 		eachBlock(b.rows, func(_, lo, hi int) {
 			at, end := lo*c, hi*c
-			b.norm.input(dx[at:end], x[at:end], dy[at:end], sums, b.rows, b.factors)
+			b.norm.rows.Input(dx[at:end], x[at:end], dy[at:end], offset, tilt)
 		})
 	}
 	return g.returns, nil

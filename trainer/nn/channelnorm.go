@@ -3,19 +3,55 @@ package nn
 import (
 	"math"
 
+	"swath/trainer/nn/channel"
 	"swath/trainer/nn/kernel"
 )
 
 // channelNorm is what batch norm and adaptive instance norm have in common: over a
 // group of rows (all pixels of a batch, or of one image), each channel is normalised
-// to mean 0 and variance 1, then scaled and shifted,
+// to mean 0 and variance 1, then scaled and shifted, and may pass a leaky ReLU:
 //
-//	x̂ = (x - μ)/sqrt(σ²+ε),  y = scale·x̂ + shift
+//	x̂ = (x - μ)/sqrt(σ²+ε),  y = leaky(scale·x̂ + shift)
 //
 // Its fields hold one number for each channel.
 type channelNorm struct {
-	mean, rstd   []float32
-	scale, shift []float32
+	mean, rstd []float32    // μ and 1/sqrt(σ²+ε)
+	rows       channel.Norm // the same, ready for rows
+}
+
+// newChannelNorm returns a norm in the given memory, which outlives a run: a backward
+// operation reads in it what the forward one found.
+func newChannelNorm(mean, rstd []float32, slope float32) channelNorm {
+	return channelNorm{mean: mean, rstd: rstd, rows: channel.Norm{Mean: mean, Gain: make([]float32, len(mean)), Slope: slope}}
+}
+
+// set takes over mean and variance.
+func (s *channelNorm) set(mean, variance []float64, epsilon float64) {
+	for c, m := range mean {
+		s.mean[c], s.rstd[c] = float32(m), float32(1/math.Sqrt(variance[c]+epsilon))
+	}
+}
+
+// prepare takes over scale and shift. It comes after set.
+func (s *channelNorm) prepare(scale, shift []float32) {
+	kernel.Mul(s.rows.Gain, scale, s.rstd)
+	s.rows.Shift = shift
+}
+
+// finish turns Σ g·(x-μ) over all rows into the gradient of scale, Σ g·x̂. (That of shift
+// is Σ g.)
+func (s *channelNorm) finish(dscale []float32) { kernel.Mul(dscale, dscale, s.rstd) }
+
+// input returns the terms of the gradient of x that all of a group's rows share,
+//
+//	dx = scale·rstd·(g - mean(g) - x̂·mean(g·x̂)) = gain·g - (offset + tilt·(x-μ))
+func (s *channelNorm) input(dscale, dshift []float32, rows int) (offset, tilt []float32) {
+	offset, tilt = make([]float32, len(s.mean)), make([]float32, len(s.mean))
+	for c, gain := range s.rows.Gain {
+		offset[c] = gain * dshift[c] / float32(rows)
+		tilt[c] = gain * s.rstd[c] * dscale[c] / float32(rows)
+	}
+	return offset, tilt
 }
 
 // blockMoments sets mean to the mean of each channel over the rows of x, and m2 to
@@ -60,70 +96,4 @@ func mergeMoments(rows, channels int, means, m2s []float32, mean, variance []flo
 			variance[c] += (float64(m2[c]) + n*d*d) / total
 		}
 	})
-}
-
-// set takes over mean and variance.
-func (s *channelNorm) set(mean, variance []float64, epsilon float64) {
-	for c, m := range mean {
-		s.mean[c], s.rstd[c] = float32(m), float32(1/math.Sqrt(variance[c]+epsilon))
-	}
-}
-
-// apply sets the rows y to the activation of the normalised rows x.
-func (s *channelNorm) apply(y, x []float32, factors *[2]float32) {
-	n := len(s.mean)
-	mean, shift := s.mean, s.shift[:n]
-	gain := make([]float32, n)
-	for c, r := range s.rstd[:n] {
-		gain[c] = s.scale[c] * r
-	}
-	f := *factors
-	for r := 0; r < len(x); r += n {
-		yr, xr := y[r:r+n:r+n], x[r:r+n:r+n]
-		for c, m := range mean {
-			v := (xr[c]-m)*gain[c] + shift[c]
-			yr[c] = v * f[below(v)]
-		}
-	}
-}
-
-// grads is the gradient of a group's scale and shift, which are also the sums that
-// the gradient of its x needs: Σ g·x̂ and Σ g, with g the gradient before the activation.
-type grads struct{ scale, shift []float32 }
-
-// sum adds the part of the rows x, with the gradient dy of their result, to the sums.
-// The sign of the result is computed again, which is cheaper than reading it.
-func (s *channelNorm) sum(to grads, x, dy []float32, factors *[2]float32) {
-	n := len(s.mean)
-	mean, rstd, scale, shift := s.mean, s.rstd[:n], s.scale[:n], s.shift[:n]
-	dscale, dshift := to.scale[:n], to.shift[:n]
-	f := *factors
-	for r := 0; r < len(x); r += n {
-		xr, dr := x[r:r+n:r+n], dy[r:r+n:r+n]
-		for c, m := range mean {
-			xhat := (xr[c] - m) * rstd[c]
-			g := dr[c] * f[below(scale[c]*xhat+shift[c])]
-			dscale[c] += g * xhat
-			dshift[c] += g
-		}
-	}
-}
-
-// input sets dx to the gradient of the rows x of a group of so many rows,
-//
-//	dx = scale·rstd·(g - mean(g) - x̂·mean(g·x̂))
-func (s *channelNorm) input(dx, x, dy []float32, sums grads, rows int, factors *[2]float32) {
-	n := len(s.mean)
-	mean, rstd, scale, shift := s.mean, s.rstd[:n], s.scale[:n], s.shift[:n]
-	dscale, dshift := sums.scale[:n], sums.shift[:n]
-	inv := 1 / float32(rows)
-	f := *factors
-	for r := 0; r < len(x); r += n {
-		xr, dr, out := x[r:r+n:r+n], dy[r:r+n:r+n], dx[r:r+n:r+n]
-		for c, m := range mean {
-			xhat := (xr[c] - m) * rstd[c]
-			g := dr[c] * f[below(scale[c]*xhat+shift[c])]
-			out[c] = scale[c] * rstd[c] * (g - inv*dshift[c] - inv*xhat*dscale[c])
-		}
-	}
 }

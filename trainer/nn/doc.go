@@ -8,7 +8,8 @@
 // operations compute into; several nets may share both, for instance one that
 // trains and one that evaluates. A [Trainable] pairs a weight with the gradient
 // that Gorgonia's automatic differentiation found for it and feeds any
-// gorgonia.Solver; [Adam] and [SGD] are ours.
+// gorgonia.Solver; [Adam] and [SGD] are ours, and as [Optimizer]s they can be saved and
+// go on.
 //
 // Activations are matrices of float32, a row for each token: image b of a batch
 // with T tokens has rows b*T to (b+1)*T-1.

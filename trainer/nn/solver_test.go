@@ -73,7 +73,7 @@ func TestSolversFollowTheirEquations(t *testing.T) {
 // TestSolversGoOn compares an optimiser that was restored after two steps with one that
 // was not interrupted, bit for bit.
 func TestSolversGoOn(t *testing.T) {
-	for name, make := range map[string]func() Optimizer{
+	for name, fresh := range map[string]func() Optimizer{
 		"adam": func() Optimizer { return NewAdam(0.1) },
 		"sgd":  func() Optimizer { return &SGD{LearningRate: 0.1, Momentum: 0.9} },
 	} {
@@ -107,7 +107,7 @@ func TestSolversGoOn(t *testing.T) {
 				}
 				return all
 			}
-			whole := make()
+			whole := fresh()
 			steps(whole, 0.1, 0.2)
 			state, err := whole.State(weights)
 			if err != nil {
@@ -122,7 +122,7 @@ func TestSolversGoOn(t *testing.T) {
 			for i, w := range weights {
 				copy(w.Data(), at[i])
 			}
-			second := make()
+			second := fresh()
 			if err := second.SetState(weights, state); err != nil {
 				t.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -62,7 +63,7 @@ func read(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // opened for reading: closing loses nothing
 	unpacked, err := gzip.NewReader(file)
 	if err != nil {
 		return nil, err
@@ -96,8 +97,11 @@ func read(path string) (*File, error) {
 		f.names = append(f.names, h.Name)
 		f.tensors[h.Name] = data
 	}
-	if _, err := r.ReadByte(); err != io.EOF {
-		return nil, fmt.Errorf("want its end after the last tensor, got error %w", err)
+	switch _, err := r.ReadByte(); {
+	case err == nil:
+		return nil, errors.New("it goes on after the last tensor")
+	case !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("reading to the end: %w", err)
 	}
 	return f, nil
 }

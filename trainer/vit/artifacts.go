@@ -160,14 +160,15 @@ func drawAttention(m *Model, d *data.Dataset) (*picture.Canvas, error) {
 	const row = attentionSide + 2*line + margin
 	title := "attention of the class token, mean of " + strconv.Itoa(c.Heads) + " heads"
 	width := max(margin+(1+len(layers))*(attentionSide+margin), picture.Width(title)+2*margin)
-	canvas := picture.New(width, 2*margin+2*line+len(idx)*row)
+	const head = 3*margin + 2*line
+	canvas := picture.New(width, head+len(idx)*row)
 	canvas.Text(margin, margin, title, picture.Black)
 	for i, l := range layers {
-		canvas.Text(margin+(1+i)*(attentionSide+margin), margin+line, fmt.Sprintf("layer %d", l+1), picture.Black)
+		canvas.Text(margin+(1+i)*(attentionSide+margin), 2*margin+line, fmt.Sprintf("layer %d", l+1), picture.Black)
 	}
 	side := c.ImageSize / c.PatchSize
 	for k, image := range idx {
-		y := 2*margin + 2*line + k*row
+		y := head + k*row
 		canvas.Pixels(margin, y, attentionSide, d.Image(d.Test, image), d.Channels, d.Height, d.Width)
 		canvas.Text(margin, y+attentionSide+3, className(d.Classes, d.Test.Labels[image]), picture.Black)
 		canvas.Text(margin, y+attentionSide+3+line, "seen as "+className(d.Classes, predicted[k]), picture.Grey)

@@ -18,7 +18,7 @@ import (
 // weights and the metrics. Threads and checkpoint_every do not; under a constant learning
 // rate epochs does not either, so that a training may go on to more of them.
 func identity(c *Config, d *data.Dataset) checkpoint.Identity {
-	real := func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+	number := func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 	params := map[string]string{
 		"dataset":           c.Dataset,
 		"images":            fmt.Sprintf("%d and %d (%08x)", d.Train.Len(), d.Test.Len(), fingerprint(d)),
@@ -30,11 +30,11 @@ func identity(c *Config, d *data.Dataset) checkpoint.Identity {
 		"encoder_layers":    strconv.Itoa(c.EncoderLayers),
 		"class_token_layer": strconv.Itoa(c.ClassTokenLayer),
 		"mlp_dim":           strconv.Itoa(c.MLPDim),
-		"dropout":           real(c.Dropout),
-		"learning_rate":     real(c.LearningRate),
-		"weight_decay":      real(c.WeightDecay),
+		"dropout":           number(c.Dropout),
+		"learning_rate":     number(c.LearningRate),
+		"weight_decay":      number(c.WeightDecay),
 		"schedule":          c.Schedule,
-		"warmup_epochs":     real(c.WarmupEpochs),
+		"warmup_epochs":     number(c.WarmupEpochs),
 		"optimizer":         c.Optimizer,
 		"batch_size":        strconv.Itoa(c.BatchSize),
 		"augment":           c.Augment,

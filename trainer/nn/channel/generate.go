@@ -1,0 +1,3 @@
+package channel
+
+//go:generate go -C gen run . -pkg channel -out ../channel_amd64.s -stubs ../stubs_amd64.go
