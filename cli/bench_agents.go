@@ -50,6 +50,7 @@ func (a *app) benchAgents(ctx context.Context, b dispatchBench, addr, home strin
 		clients = append(clients, c)
 		agent, err := worker.New(worker.Config{
 			Home: filepath.Join(home, fmt.Sprint(i)), Name: fmt.Sprintf("bench-%d", i), Slots: b.slots,
+			Prefetch: b.prefetch, NoSpawn: b.noSpawn,
 			Resources: machineResources(), WorkDir: home, Binary: binary, Grace: time.Second,
 			Dial: func(ctx context.Context) (worker.Session, error) {
 				s, err := c.Session(ctx)

@@ -13,12 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"swath/bench/load"
+	"swath/sweeps"
 )
 
 // dispatchBench is what `swath bench dispatch` is told.
 type dispatchBench struct {
 	trials, workers, slots, prefetch int
-	noSpawn, noSync, restart         bool
+	noSpawn, simulate                bool
+	noSync, restart                  bool
 	profile                          string
 }
 
@@ -44,6 +46,9 @@ type dispatchResult struct {
 	Restart    float64 `json:"restart_ms,omitempty"` // from a kill to the answer to a submission
 	RSS        float64 `json:"rss_mb"`               // of the coordinator at its highest, in 10⁶ bytes
 	CPUPer1000 float64 `json:"coordinator_cpu_ms_per_1000"`
+	// WorkersCPU is the processor time of this process, in which the workers are, without
+	// that of the trials.
+	WorkersCPU float64 `json:"workers_cpu_ms_per_1000"`
 	BytesTrial float64 `json:"bytes_per_trial"`
 }
 
@@ -99,6 +104,7 @@ trials.`,
 	f.IntVar(&b.slots, "slots", 2*processors(), "slots of each worker (with --no-spawn, default 256 over all workers)")
 	f.IntVar(&b.prefetch, "prefetch", 0, "trials that a simulated worker holds beyond its slots (default as many as slots)")
 	f.BoolVar(&b.noSpawn, "no-spawn", false, "start no processes: simulated workers answer")
+	f.BoolVar(&b.simulate, "simulate", false, "with --no-spawn: workers that are not even agents, but only their end of the wire")
 	f.BoolVar(&b.noSync, "no-sync", false, "do not sync to the disk: how much of the time that is")
 	f.BoolVar(&b.restart, "restart", false, "kill the coordinator at the half, and measure how long until it serves again")
 	f.StringVar(&b.profile, "profile", "", "write a processor profile of the coordinator to this file")
@@ -153,6 +159,10 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 	}
 	sweep := load.Sweep("bench", b.trials, "true")
 	var used usage
+	own, err := processUsage()
+	if err != nil {
+		return errors.Join(err, stop())
+	}
 	kill := errors.New("kill the coordinator")
 	begun := time.Now()
 	ran, err := load.RunSweep(ctx, c, sweep, b.trials, func(ended int64) error {
@@ -175,8 +185,14 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 		running = true
 		// The submission is repeated: the answer says that the loop works, and nothing
 		// changes by it.
-		if _, err := c.Submit(ctx, sweep); err != nil {
-			return err
+		for {
+			_, err := c.Submit(ctx, sweep)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, sweeps.ErrUnavailable) || ctx.Err() != nil {
+				return err
+			}
 		}
 		r.Restart = milliseconds(time.Since(down))
 		if stop, err = a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil); err != nil {
@@ -196,6 +212,11 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 	r.Submit = milliseconds(ran.Submit)
 	r.RSS = megabytes(max(used.PeakRSS, last.PeakRSS))
 	r.CPUPer1000 = round3(float64((used.CPU + last.CPU).Milliseconds()) / float64(b.trials) * 1000)
+	ownAfter, err := processUsage()
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	r.WorkersCPU = round3(float64((ownAfter.CPU - own.CPU).Milliseconds()) / float64(b.trials) * 1000)
 	r.BytesTrial = round3(float64(last.Files["state.db"]) / float64(b.trials))
 	return stop()
 }
@@ -219,6 +240,7 @@ func (a *app) refills(ctx context.Context, b dispatchBench, home string, r *disp
 	// trial prefetched for each.
 	b.workers, b.slots = 1, processors()
 	b.prefetch = b.slots
+	b.simulate = b.noSpawn // an agent that starts nothing has nothing that takes time
 	stop, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), refillTime, &refills)
 	if err != nil {
 		return err
@@ -236,7 +258,7 @@ func (a *app) refills(ctx context.Context, b dispatchBench, home string, r *disp
 // benchWorkers starts the workers of a benchmark: simulated ones, or agents as `swath
 // worker` runs them.
 func (a *app) benchWorkers(ctx context.Context, b dispatchBench, addr, home string, run time.Duration, refills *load.Refills) (stop func() error, err error) {
-	if b.noSpawn {
+	if b.simulate {
 		return load.Fleet{
 			Addr: addr, Workers: b.workers, Connections: b.workers, Slots: b.slots, Prefetch: b.prefetch, Run: run, Refills: refills,
 		}.Start(ctx)

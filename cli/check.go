@@ -68,7 +68,8 @@ func (f *sweepFile) beginning() string {
 // its errors begin with a parameter's name and a colon.
 func (f *sweepFile) atParameters(err error, which string) error {
 	list := []error{err}
-	if several, is := err.(interface{ Unwrap() []error }); is {
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
 		list = several.Unwrap()
 	}
 	out := make(sweeps.FileErrors, len(list))

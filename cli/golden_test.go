@@ -124,9 +124,9 @@ func TestReadSide(t *testing.T) {
 	home := t.TempDir()
 	file := fakeSweep(t, "reads", `method: grid
 parameters:
-  lr: {values: [0.1, 0.5, 0.8]}
+  lr: {values: [0.25, 0.5, 1.5]}
   steps: {value: 4}
-  exit_code: {expr: 'lr == 0.8 ? 3 : 0'}
+  exit_code: {expr: 'lr > 1 ? 3 : 0'}
   message: {value: "two\nlines, \"quoted\""}`)
 	swath(t, "run", file, "--home", home, "--name", "reads", "--slots", "1").want(t, 1)
 	host, err := os.Hostname()
@@ -144,7 +144,7 @@ parameters:
 		{"results-csv", 0, []string{"results", "reads", "--format", "csv", "--columns", "index,lr,message,loss,state"}},
 		{"results-markdown", 0, []string{"results", "reads", "--format", "markdown", "--columns", "index,lr,message,loss"}},
 		{"results-json", 0, []string{"results", "reads", "--format", "json", "--columns", "index,lr,loss"}},
-		{"results-where", 0, []string{"results", "reads", "--where", "lr <= 0.5 && accuracy > 0.9", "--columns", "index,lr,accuracy"}},
+		{"results-where", 0, []string{"results", "reads", "--where", "lr <= 0.5 && accuracy > 0.95", "--columns", "index,lr,accuracy"}},
 		{"results-sort", 0, []string{"results", "reads", "--sort", "-lr", "--limit", "2", "--columns", "index,lr"}},
 		{"results-none", 0, []string{"results", "reads", "--where", "lr > 7"}},
 		{"results-bad-where", 2, []string{"results", "reads", "--where", "lr <"}},

@@ -77,7 +77,7 @@ func toJSON(s *wire.SweepStatus) sweepJSON {
 	j := sweepJSON{
 		Name: s.Name, ID: s.ID, State: s.State, Total: s.Total,
 		Finished: s.Counts.Finished, Failed: s.Counts.Failed, Cancelled: s.Counts.Cancelled,
-		Running: s.Counts.Running, Excluded: s.Excluded, Reason: s.Reason, Created: s.Created,
+		Running: s.Underway(), Excluded: s.Excluded, Reason: s.Reason, Created: s.Created,
 	}
 	if !s.Ended.IsZero() {
 		j.Ended = &s.Ended

@@ -42,7 +42,15 @@ func TestMain(m *testing.M) {
 		stop()
 		os.Exit(code)
 	}
-	// Whatever a test forgets to say must not reach the user's own sweeps.
+	// A user's settings must not decide, and whatever a test forgets to say must not reach
+	// the user's own sweeps.
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "SWATH_") {
+			if err := os.Unsetenv(name); err != nil {
+				panic(err)
+			}
+		}
+	}
 	for _, name := range []string{"SWATH_HOME", "SWATH_DATA"} {
 		if err := os.Setenv(name, filepath.Join(os.TempDir(), "swath-test-nobody-uses-this")); err != nil {
 			panic(err)

@@ -69,7 +69,7 @@ func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus, why
 	}
 	row("state", "%s", state)
 	row("trials", "%s ended: %d finished, %d failed, %d cancelled; %d running, %d waiting for another attempt",
-		ofTotal(st), st.Counts.Finished, st.Counts.Failed, st.Counts.Cancelled, st.Counts.Running, st.Counts.Retrying)
+		ofTotal(st), st.Counts.Finished, st.Counts.Failed, st.Counts.Cancelled, st.Underway(), st.Counts.Retrying)
 	if st.Excluded > 0 {
 		row("excluded", "%d points, by constraints", st.Excluded)
 	}
@@ -117,7 +117,7 @@ func stepOf(t *sweeps.Trial) string {
 func paramsLine(p sweeps.Params) string {
 	var parts []string
 	for _, l := range p.Leaves() {
-		parts = append(parts, l.Path+"="+sweeps.FormatValue(l.Value))
+		parts = append(parts, printable(l.Path+"="+sweeps.FormatValue(l.Value)))
 	}
 	return strings.Join(parts, " ")
 }

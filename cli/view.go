@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"swath/proto/wire"
 	"swath/results"
@@ -169,7 +170,7 @@ func metricName(spec *sweeps.Spec, rows []results.Row) string {
 func headline(p *wire.Progress, at time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s trials", ofTotal(&p.SweepStatus))
-	if n := running(p); n > 0 {
+	if n := p.Underway(); n > 0 {
 		fmt.Fprintf(&b, ", %d running", n)
 	}
 	if p.Counts.Failed > 0 {
@@ -192,18 +193,6 @@ func headline(p *wire.Progress, at time.Time) string {
 	return b.String()
 }
 
-// running is how many trials run. Those that wait on their worker for a slot do not, as far
-// as the status lists them.
-func running(p *wire.Progress) int64 {
-	n := p.Counts.Running
-	for _, t := range p.Running {
-		if t.Started.IsZero() {
-			n--
-		}
-	}
-	return n
-}
-
 // remaining extrapolates from the trials that ended.
 func remaining(p *wire.Progress, elapsed time.Duration) (time.Duration, bool) {
 	done := p.Counts.Finished + p.Counts.Failed
@@ -212,7 +201,7 @@ func remaining(p *wire.Progress, elapsed time.Duration) (time.Duration, bool) {
 	}
 	left := p.Total - p.Counts.Ended()
 	// What runs is half done, on the average.
-	d := time.Duration(float64(elapsed) / (float64(done) + float64(running(p))/2) * (float64(left) - float64(running(p))/2))
+	d := time.Duration(float64(elapsed) / (float64(done) + float64(p.Underway())/2) * (float64(left) - float64(p.Underway())/2))
 	return d.Round(time.Second), d >= time.Second
 }
 
@@ -281,14 +270,14 @@ func (v *liveView) update(p *wire.Progress) error {
 			continue // it waits on its worker for a slot
 		}
 		if len(lines) > most {
-			lines = append(lines, fmt.Sprintf("  … and %d more", running(p)-most))
+			lines = append(lines, fmt.Sprintf("  … and %d more", p.Underway()-most))
 			break
 		}
 		lines = append(lines, "  "+trialLine(t, v.f.spec, v.varying, at))
 	}
 	v.erase()
 	for _, l := range lines {
-		fmt.Fprintln(v.out, truncate(l, v.width-1))
+		fmt.Fprintln(v.out, truncate(printable(l), v.width-1))
 	}
 	v.drawn = len(lines)
 	return nil
@@ -320,6 +309,16 @@ func bar(p *wire.Progress, n int) string {
 	full := int(float64(n) * float64(p.Counts.Ended()) / float64(p.Total))
 	full = min(max(full, 0), n)
 	return "[" + strings.Repeat("█", full) + strings.Repeat("·", n-full) + "]"
+}
+
+// printable is a text without what would move a terminal's cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func truncate(s string, width int) string {

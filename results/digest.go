@@ -15,9 +15,9 @@ const SeedParam = "seed"
 type Digest struct {
 	Total  int
 	Counts sweeps.Counts
-	// Best is the row with the best value of the objective, of whatever state: a
-	// trial that failed later still showed what its parameters can do. Ties go to
-	// the lower index. Nil where no row has a value.
+	// Best is the row with the best finite value of the objective: of the trials that
+	// finished, or while none has, of all. Ties go to the lower index. Nil where no row
+	// has a value.
 	Best *Row
 	// Groups are the trials that differ in nothing but their seed, best mean first;
 	// nil unless there is one of at least two trials.
@@ -42,7 +42,7 @@ func Summarise(rows []Row, objective sweeps.Objective) Digest {
 	for i := range rows {
 		r := &rows[i]
 		d.Counts.Move("", r.State)
-		if v, ok := r.Best[objective.Name]; ok && !math.IsNaN(v) {
+		if v, ok := r.Best[objective.Name]; ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
 			if d.Best == nil || better(objective, r, d.Best) {
 				d.Best = r
 			}
@@ -52,7 +52,12 @@ func Summarise(rows []Row, objective sweeps.Objective) Digest {
 	return d
 }
 
+// better reports whether a is the better answer: it finished and b did not, or else its value
+// is better.
 func better(o sweeps.Objective, a, b *Row) bool {
+	if x, y := a.State == sweeps.TrialFinished, b.State == sweeps.TrialFinished; x != y {
+		return x
+	}
 	x, y := a.Best[o.Name], b.Best[o.Name]
 	if x == y {
 		return a.Index < b.Index

@@ -246,12 +246,15 @@ func TestAgentAndKeeperKilled(t *testing.T) {
 	youngPid := young.pid()
 	keeper := keeperPid(t, home)
 	c.until("the points", func() bool { return len(c.points[o.Ref]) == 2*half })
-	first.signal(syscall.SIGSTOP)
-	if err := syscall.Kill(keeper, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	// The agent must not see that the keeper died.
+	for _, err := range []error{
+		first.cmd.Process.Signal(syscall.SIGSTOP), syscall.Kill(keeper, syscall.SIGKILL),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	_ = first.cmd.Process.Kill()
-	_ = first.cmd.Wait()
+	first.signal(syscall.SIGKILL)
 	if !alive(pid) || !alive(youngPid) {
 		t.Error("the trainers died with the keeper")
 	}

@@ -59,7 +59,7 @@ func (l *launcher) start(at *attempt, cmd exec.Command) (process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := client.Start(at.key(), record, cmd)
+	p, err := client.Start(at.key(), keeper.Record{File: attemptFile, Content: record}, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +98,6 @@ func (l *launcher) forget(at *attempt) {
 		client.Forget(at.key())
 	}
 }
-
-// adopt returns the process of an attempt that the keeper runs.
-func (l *launcher) adopt(a keeper.Attempt, dir string) process { return l.current().Adopt(a, dir) }
 
 // drop ends what the keeper keeps of an attempt that this agent does not know.
 func (l *launcher) drop(key string) {

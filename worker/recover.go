@@ -72,7 +72,7 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 	case isKept && k.Outcome == nil:
 		at.log.Info("attempt of an earlier worker adopted", "pid", k.PID)
 		at.taken = a.gpus.retake(gpus)
-		at.proc, at.began = a.launcher.adopt(k, dir), true
+		at.proc, at.began = k.Process(), true
 		at.writeRecord()
 		a.enter(at)
 		a.wg.Go(at.adopt)

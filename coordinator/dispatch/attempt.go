@@ -40,6 +40,9 @@ func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcom
 	s.release(sw, t)
 	t.Outcome, t.Ended, t.Metrics = out, now, metrics
 	charged := !out.OK() && out.Class.Charged() && !crowded
+	if out.Class == sweeps.ClassPreempted && t.Started.IsZero() {
+		t.Returned++
+	}
 	if out.Class == sweeps.ClassLost {
 		t.Losses++
 	} else {
@@ -55,8 +58,12 @@ func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcom
 	s.move(sw, t, to)
 	if to == sweeps.TrialPending {
 		t.NotBefore = time.Time{}
-		if charged {
+		switch {
+		case charged:
 			t.NotBefore = now.Add(s.cfg.backoff(t.Charged))
+		case t.Losses > 1:
+			// A worker that cannot start anything loses trial after trial in no time.
+			t.NotBefore = now.Add(s.cfg.backoff(t.Losses - 1))
 		}
 		sw.waiting.push(t)
 	}

@@ -174,6 +174,5 @@ func (s *State) onReturned(now time.Time, e Returned) {
 	if t == nil {
 		return // a repetition, or it went elsewhere already
 	}
-	t.Returned++
 	s.end(now, sw, t, sweeps.Outcome{Class: sweeps.ClassPreempted, ExitCode: -1, Message: "given back by " + t.WorkerName + " before it was started"}, nil)
 }

@@ -17,6 +17,18 @@ type SweepStatus struct {
 	Running []*sweeps.Trial // with summaries as far as they have come
 }
 
+// Underway is how many of the trials run: those that workers hold, without those that wait
+// there for a slot, as far as Running lists them.
+func (s *SweepStatus) Underway() int64 {
+	n := s.Counts.Running
+	for _, t := range s.Running {
+		if t.Started.IsZero() {
+			n--
+		}
+	}
+	return n
+}
+
 // Progress is one message of a watch: the sweep as of now and what happened since the
 // message before.
 type Progress struct {

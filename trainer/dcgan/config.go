@@ -122,7 +122,42 @@ func fromValues(v trainer.Values) (Config, error) {
 	if c.TrainImages > 0 && c.TrainImages < 2 {
 		add("train_images: %d is too few for batch statistics (use at least 2, or 0 for all)", c.TrainImages)
 	}
+	if len(errs) == 0 { // sizes that are powers of two, and so on
+		errs = append(errs, c.checkSize())
+	}
 	return c, trainer.Join(errs...)
+}
+
+const (
+	// maxWeights is the number of elements that a weight may have: 1 GiB, which its gradient
+	// and the optimiser's memory multiply by five.
+	maxWeights = 1 << 28
+	// maxActivations is the number of elements that the result of a layer may have: 8 GiB.
+	maxActivations = 1 << 31
+)
+
+// checkSize reports networks that could not be held in memory.
+func (c *Config) checkSize() error {
+	var errs []error
+	for _, n := range []struct {
+		param    string
+		features int
+	}{{"generator_features", c.GeneratorFeatures}, {"discriminator_features", c.DiscriminatorFeatures}} {
+		inner, outer := c.featuresAt(smallest, n.features), c.featuresAt(2*smallest, n.features)
+		weights := float64(smallest*smallest*inner) * float64(max(outer, c.LatentDim))
+		if weights > maxWeights {
+			errs = append(errs, fmt.Errorf("%s: %d maps at %d pixels make a layer of %.3g weights, more than %d (use fewer)", n.param, n.features, c.ImageSize, weights, maxWeights))
+		}
+		activations := float64(c.BatchSize) * float64(c.ImageSize*c.ImageSize) * float64(n.features)
+		if activations > maxActivations {
+			errs = append(errs, fmt.Errorf("%s: %d maps of a batch of %d images of %d pixels take %.3g numbers, more than %d (use a smaller batch_size or fewer maps)", n.param, n.features,
+				c.BatchSize, c.ImageSize, activations, maxActivations))
+		}
+	}
+	if weights := float64(c.MappingWidth) * float64(max(c.MappingWidth, c.LatentDim)); c.Generator == styleGenerator && weights > maxWeights {
+		errs = append(errs, fmt.Errorf("mapping_width: %d makes a layer of %.3g weights, more than %d (use a smaller width)", c.MappingWidth, weights, maxWeights))
+	}
+	return trainer.Join(errs...)
 }
 
 // featuresAt is the number of feature maps of a network at an image size, given that

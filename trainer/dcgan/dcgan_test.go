@@ -132,6 +132,9 @@ func TestValidate(t *testing.T) {
 		{map[string]any{"batch_size": 1}, "batch_size: 1 is out of range"},
 		{map[string]any{"beta1": 1}, "beta1: 1 is out of range: want at least 0 and less than 1"},
 		{map[string]any{"train_images": 1}, "train_images: 1 is too few for batch statistics"},
+		{map[string]any{"generator_features": 4096, "image_size": 256}, "generator_features: 4096 maps at 256 pixels make a layer of 1.37e+11 weights"},
+		{map[string]any{"batch_size": 65536}, "use a smaller batch_size or fewer maps"},
+		{map[string]any{"generator": "style", "mapping_width": 65536}, "mapping_width: 65536 makes a layer"},
 		{map[string]any{"feature_maps": 64}, "feature_maps: dcgan has no such parameter"},
 	} {
 		err := Validate(c.params)
@@ -144,12 +147,14 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestFLOPs holds the count against the feasibility study's, which let the generator go
-// forward a second time in its own step.
+// TestFLOPs holds the count of the report's model. (The feasibility study's, 319, lets
+// the generator go forward a second time in its own step.)
 func TestFLOPs(t *testing.T) {
-	c := config(t, nil)
-	if g := c.FLOPs() / 1e9; math.Abs(g-293) > 2 {
-		t.Errorf("a step is %.1f GFLOP, want 293", g)
+	for params, want := range map[string]float64{plainGenerator: 291.15, styleGenerator: 592.98} {
+		c := config(t, map[string]any{"generator": params})
+		if g := c.FLOPs() / 1e9; math.Abs(g-want) > 0.01 {
+			t.Errorf("a step with generator %s is %.2f GFLOP, want %v", params, g, want)
+		}
 	}
 }
 

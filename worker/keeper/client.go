@@ -69,6 +69,14 @@ func Connect(place string) (*Client, []Attempt, error) {
 		_ = conn.Close() // nothing came of it
 		return nil, nil, fmt.Errorf("connect to the keeper in %s: %w", place, err)
 	}
+	for i := range w.Attempts { // before their ends can come
+		if a := &w.Attempts[i]; a.Outcome == nil {
+			a.process = newProcess(c, a.Key, a.Dir)
+			a.process.pid, a.process.note = a.PID, a.Note
+			close(a.process.answered)
+			c.procs[a.Key] = a.process
+		}
+	}
 	go c.listen(dec)
 	return c, w.Attempts, nil
 }
@@ -113,8 +121,8 @@ func (c *Client) Gone() <-chan struct{} { return c.gone }
 
 // Start has the keeper start an attempt, and waits until it runs. The key names it. The
 // error tells why nothing was started, as that of [exec.Command.Start] does.
-func (c *Client) Start(key string, record []byte, cmd exec.Command) (*Process, error) {
-	p := &Process{client: c, key: key, dir: cmd.AttemptDir, answered: make(chan struct{}), done: make(chan struct{})}
+func (c *Client) Start(key string, record Record, cmd exec.Command) (*Process, error) {
+	p := newProcess(c, key, cmd.AttemptDir)
 	c.mu.Lock()
 	if c.over {
 		c.mu.Unlock()
@@ -134,16 +142,6 @@ func (c *Client) Start(key string, record []byte, cmd exec.Command) (*Process, e
 		return nil, refusal{p.outcome}
 	}
 	return p, nil
-}
-
-// Adopt returns the process of an attempt that runs, as Connect told.
-func (c *Client) Adopt(a Attempt, attemptDir string) *Process {
-	p := &Process{client: c, key: a.Key, dir: attemptDir, pid: a.PID, note: a.Note, answered: make(chan struct{}), done: make(chan struct{})}
-	close(p.answered)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.procs[a.Key] = p
-	return p
 }
 
 // Forget tells the keeper that the end of an attempt is known, at the next opportunity.
@@ -267,6 +265,10 @@ type Process struct {
 	done     chan struct{} // closed when outcome and ended are set
 	outcome  sweeps.Outcome
 	ended    time.Time
+}
+
+func newProcess(c *Client, key, dir string) *Process {
+	return &Process{client: c, key: key, dir: dir, answered: make(chan struct{}), done: make(chan struct{})}
 }
 
 func (p *Process) end(outcome sweeps.Outcome, ended time.Time) {

@@ -8,8 +8,8 @@
 //   - The place is the agent's own directory in its home; the keeper's socket is there.
 //   - The keeper keeps an attempt from the moment that it is asked to start it until it
 //     is told to forget it, or has ended itself.
-//   - A record is what the agent wants to be told of an attempt by its successor's
-//     keeper; the keeper does not look into it.
+//   - A record is what an agent wants its successor to know of an attempt; the keeper does
+//     not look into it.
 //
 // # Rules
 //
@@ -25,10 +25,11 @@
 //   - One agent at a time: its connection is read to the end before the next one is
 //     answered. So whatever an agent asked for before it died has been done, or never
 //     will be, when its successor is told what there is.
-//   - The end of an attempt is on disk ([exec.SaveEnd]) as soon as the keeper knows of no
-//     agent that took note of it. While there is one, the end is in the keeper's memory
-//     and the agent's; only the death of both loses it, and then the attempt counts as
-//     lost.
+//   - When an agent dies, the keeper writes the records of its attempts, unless they are
+//     there already, and from then on how they end ([exec.SaveEnd]). While an agent lives
+//     that is the agent's business, which takes its time: most attempts of less than a
+//     moment never need it. Only the death of both within that moment loses an end, and
+//     then the attempt counts as lost.
 //   - A keeper ends when it is told to and nothing runs; when nothing runs and no agent
 //     came for [Linger]; and when no agent came for [Abandon], together with what runs:
 //     the trials were given to other workers long ago.

@@ -36,8 +36,15 @@ type greet struct{ Protocol int }
 
 type start struct {
 	Key     string
-	Record  []byte
+	Record  Record
 	Command exec.Command
+}
+
+// Record is what the agent wants its successor to know of an attempt, and the file of the
+// attempt's directory in which it looks for that.
+type Record struct {
+	File    string
+	Content []byte
 }
 
 type stop struct {
@@ -62,13 +69,20 @@ type welcome struct {
 // Attempt is one that the keeper keeps, as it tells an agent that connects.
 type Attempt struct {
 	Key    string
-	Record []byte
+	Dir    string // the attempt directory
+	Record []byte // the content of its record
 	PID    int
 	Note   string
-	// Outcome is nil while it runs.
+	// Outcome is nil if it ran when Connect asked.
 	Outcome *sweeps.Outcome
 	Ended   time.Time
+
+	process *Process // of one that ran; the client's
 }
+
+// Process is the process of an attempt that ran when Connect asked; nil of one that had
+// ended.
+func (a Attempt) Process() *Process { return a.process }
 
 type started struct {
 	Key  string

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -218,7 +219,7 @@ func (k *keeper) greet(agent *line) error {
 	for _, key := range slices.Sorted(maps.Keys(k.kept)) {
 		a := k.kept[key]
 		w.Attempts = append(w.Attempts, Attempt{
-			Key: key, Record: a.start.Record, PID: a.proc.Pid(), Note: a.proc.Note(), Outcome: a.outcome, Ended: a.ended,
+			Key: key, Dir: a.start.Command.AttemptDir, Record: a.start.Record.Content, PID: a.proc.Pid(), Note: a.proc.Note(), Outcome: a.outcome, Ended: a.ended,
 		})
 	}
 	k.mu.Unlock()
@@ -229,15 +230,33 @@ func (k *keeper) greet(agent *line) error {
 func (k *keeper) deserted() {
 	k.mu.Lock()
 	k.agent, k.lastSeen = nil, time.Now()
-	var ended []*kept
-	for _, a := range k.kept {
-		if a.outcome != nil {
-			ended = append(ended, a)
-		}
+	all := slices.Collect(maps.Values(k.kept))
+	ended := map[*kept]bool{} // the others write down their end when it comes
+	for _, a := range all {
+		ended[a] = a.outcome != nil
 	}
 	k.mu.Unlock()
-	for _, a := range ended {
-		k.save(a)
+	for _, a := range all {
+		k.saveRecord(a)
+		if ended[a] {
+			k.save(a)
+		}
+	}
+}
+
+// saveRecord writes the attempt's record, if the agent did not come to do it.
+func (k *keeper) saveRecord(a *kept) {
+	path := filepath.Join(a.start.Command.AttemptDir, a.start.Record.File)
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	tmp := path + ".kept"
+	err := os.WriteFile(tmp, a.start.Record.Content, 0o644)
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		k.log.Error("an attempt is known to this keeper only", "attempt", a.start.Key, "err", err)
 	}
 }
 

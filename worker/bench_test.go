@@ -1,0 +1,104 @@
+//go:build unix
+
+package worker
+
+import (
+	osexec "os/exec"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"swath/proto/wire"
+	"swath/sweeps"
+)
+
+// BenchmarkTrials measures what a trial of the program true costs, from Start to Forget,
+// beside a loop that only starts and awaits the same program. cpu-us/op is the time of
+// all processors in all processes, which tells more than the rate where others work, too.
+func BenchmarkTrials(b *testing.B) {
+	const parallel = 4
+	program, err := osexec.LookPath("true")
+	if err != nil {
+		b.Skip(err)
+	}
+	b.Run("bare loop", func(b *testing.B) {
+		before := cpuTime(b)
+		var wg sync.WaitGroup
+		var next atomic.Int64
+		for range parallel {
+			wg.Go(func() {
+				for next.Add(1) <= int64(b.N) {
+					if err := osexec.Command(program).Run(); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		report(b, before)
+	})
+	for _, bc := range []struct {
+		name   string
+		change func(*Config)
+	}{
+		{"keeper", func(cfg *Config) { cfg.Binary = self(b) }},
+		{"direct", nil},
+		{"no spawn", func(cfg *Config) { cfg.NoSpawn = true }},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			source := []byte("name: bench\nmethod: grid\nmetric: {name: loss, goal: minimize}\nparameters: {lr: {value: 0.1}}\ncommand: [" + program + "]\n")
+			c := &feeder{source: source, left: int64(b.N), room: make(chan struct{}, 2*parallel), over: make(chan struct{})}
+			a := newAgent(b, nil, b.TempDir(), func(cfg *Config) {
+				cfg.Slots, cfg.Prefetch, cfg.Dial = parallel, parallel, c.dial
+				if bc.change != nil {
+					bc.change(cfg)
+				}
+			})
+			a.times = defaultTimes
+			for range 2 * parallel {
+				c.room <- struct{}{}
+			}
+			before := cpuTime(b)
+			b.ResetTimer()
+			r := run(b, a)
+			<-c.over
+			b.StopTimer()
+			r.stop() // the keeper's time counts when it has ended
+			report(b, before)
+		})
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var total time.Duration
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var r syscall.Rusage
+		if err := syscall.Getrusage(who, &r); err != nil {
+			b.Fatal(err)
+		}
+		total += time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	}
+	return total
+}
+
+func report(b *testing.B, before time.Duration) {
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "trials/s")
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+// feeder is a coordinator that hands out trials as fast as they end. It acknowledges
+// everything at once.
+type feeder struct {
+	source  []byte
+	mu      sync.Mutex
+	left    int64
+	next    int64
+	ended   int64
+	total   int64
+	room    chan struct{}
+	over    chan struct{}
+	replies chan wire.CoordinatorMessage
+	done    <-chan struct{}
+}
