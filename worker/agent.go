@@ -63,6 +63,7 @@ type Agent struct {
 	gpus     *gpus
 	specs    specs
 	launcher launcher
+	spares   spares
 	ready    atomic.Bool
 	draining chan struct{} // closed, under mu, when the agent begins to shut down
 	closing  chan struct{} // closed when it stops to wait for acknowledgements
@@ -188,6 +189,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	close(a.closing)
 	a.wg.Wait()
 	a.launcher.quit()
+	a.spares.close()
 	return nil
 }
 

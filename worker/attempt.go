@@ -316,6 +316,7 @@ func (at *attempt) clear() {
 		return
 	}
 	at.recording.Lock()
+	short := !at.recorded
 	at.recorded = true // no more
 	at.recording.Unlock()
 	kept, err := keepArtifacts(at.agent.home.root, filepath.Join(at.dir, "artifacts"), at.start)
@@ -325,6 +326,9 @@ func (at *attempt) clear() {
 	}
 	if kept != "" {
 		at.log.Info("artifacts kept", "dir", kept)
+	}
+	if short && at.agent.spares.give(at.dir) {
+		return
 	}
 	if err := os.RemoveAll(at.dir); err != nil {
 		at.log.Warn("removing the attempt's directory failed: remove it by hand", "dir", at.dir, "err", err)

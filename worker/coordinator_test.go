@@ -287,13 +287,13 @@ func (c *coordinator) log(ref sweeps.AttemptRef, stream string) string {
 // running is an agent in the middle of Run.
 type running struct {
 	*Agent
-	t      *testing.T
+	t      testing.TB
 	cancel context.CancelFunc
 	over   chan error
 }
 
 // newAgent makes an agent of the coordinator with short times.
-func newAgent(t *testing.T, c *coordinator, home string, change func(*Config)) *Agent {
+func newAgent(t testing.TB, c *coordinator, home string, change func(*Config)) *Agent {
 	t.Helper()
 	cfg := Config{
 		Home: home, Slots: 4, WorkDir: t.TempDir(), Grace: 100 * time.Millisecond, Dial: c.dial,
@@ -320,7 +320,7 @@ func (a *Agent) shorten() {
 }
 
 // run starts the agent; it is stopped at the end of the test at the latest.
-func run(t *testing.T, a *Agent) *running {
+func run(t testing.TB, a *Agent) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Agent: a, t: t, cancel: cancel, over: make(chan error, 1)}
 	go func() { r.over <- a.Run(ctx) }()

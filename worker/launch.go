@@ -26,6 +26,7 @@ func (at *attempt) prepare() (exec.Command, error) {
 	if err := os.RemoveAll(at.dir); err != nil {
 		return exec.Command{}, fmt.Errorf("clear the attempt's directory: %w", err)
 	}
+	a.spares.take(at.dir)
 	run := exec.Spec{
 		Dir:        at.workDir(),
 		AttemptDir: at.dir,

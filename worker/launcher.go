@@ -49,7 +49,7 @@ func (at *attempt) key() string { return filepath.Base(at.dir) }
 func (l *launcher) start(at *attempt, cmd exec.Command) (process, error) {
 	client := l.keeper()
 	if client == nil {
-		p, err := cmd.Start()
+		p, err := cmd.Start(exec.BaseEnv())
 		if err != nil {
 			return nil, err
 		}

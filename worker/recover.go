@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"swath/sweeps"
 	"swath/worker/exec"
@@ -24,8 +25,15 @@ func (a *Agent) recover() error {
 	if err != nil {
 		return a.errPlace(err)
 	}
+	if st, err := os.Lstat(a.home.attempts()); err == nil {
+		a.spares.mode = st.Mode() // made by an agent, as they are
+	}
 	kept := a.launcher.find()
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), sparePrefix) {
+			_ = os.RemoveAll(filepath.Join(a.home.attempts(), e.Name())) // there may be worse
+			continue
+		}
 		k, isKept := kept[e.Name()]
 		if a.takeOn(filepath.Join(a.home.attempts(), e.Name()), k, isKept) {
 			delete(kept, e.Name())

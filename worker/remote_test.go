@@ -201,7 +201,7 @@ func (f *farAgent) signal(s syscall.Signal) {
 }
 
 // self is the test binary, which is its own keeper.
-func self(t *testing.T) string {
+func self(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {

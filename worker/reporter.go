@@ -99,10 +99,12 @@ func (r *reporter) run() error {
 	}
 	tick := time.NewTicker(at.agent.times.poll)
 	defer tick.Stop()
+	look := false
 	for {
-		if err := r.step(); err != nil {
+		if err := r.step(look); err != nil {
 			return err
 		}
+		look = true
 		select {
 		case <-r.s.ctx.Done():
 			return nil
@@ -110,13 +112,16 @@ func (r *reporter) run() error {
 			return nil
 		case <-r.wake:
 		case <-at.changed:
+			_, outcome := at.progress()
+			look = outcome != nil // a process that just began has written nothing
 		case <-tick.C:
 		}
 	}
 }
 
-// step sends what there is to send, as far as the windows allow.
-func (r *reporter) step() error {
+// step sends what there is to send, as far as the windows allow. Unless look is set it
+// does not look at the files of an attempt that runs.
+func (r *reporter) step(look bool) error {
 	// Whether it has ended is asked before the files are read, so that what is read then
 	// is everything.
 	started, outcome := r.at.progress()
@@ -130,8 +135,14 @@ func (r *reporter) step() error {
 			return err
 		}
 	}
-	if !started && outcome == nil {
-		return nil // the process is still being started
+	if outcome == nil && !(started && look) {
+		return nil
+	}
+	if outcome != nil && r.at.wroteNothing() {
+		r.points.drained = true
+		for _, l := range r.logs {
+			l.drained = true
+		}
 	}
 	if err := r.sendPoints(outcome != nil); err != nil {
 		return err

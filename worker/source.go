@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"swath/proto/wire"
 	"swath/sweeps"
 	"swath/worker/exec"
 )
@@ -157,6 +158,20 @@ func (s *source) close() {
 	if s.journal != nil {
 		_ = s.journal.Close() // see batchesFile for what it has to survive
 	}
+}
+
+// wroteNothing reports whether the files of an attempt that has ended hold nothing. It
+// costs less than to read nothing from them.
+func (at *attempt) wroteNothing() bool {
+	if at.dir == "" {
+		return true
+	}
+	for _, path := range []string{exec.ReportFile(at.dir), filepath.Join(at.dir, wire.Stdout), filepath.Join(at.dir, wire.Stderr)} {
+		if st, err := os.Stat(path); err == nil && st.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	return true
 }
 
 // maxWarned bounds the warnings logged for an attempt.

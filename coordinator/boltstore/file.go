@@ -16,8 +16,9 @@ import (
 
 // file is one of the home's bbolt files, open.
 type file struct {
-	db   *bbolt.DB
-	path string
+	db       *bbolt.DB
+	path     string
+	resident *residency // nil while the file is being opened
 }
 
 // openFile opens the file of a layout, at its schema. A file that is not there is
@@ -157,6 +158,7 @@ func (f *file) whole(handle *os.File) error {
 
 // view runs a read-only transaction.
 func (f *file) view(fn func(*bbolt.Tx) error) (err error) {
+	defer f.resident.after()
 	defer f.rescue("read", &err)
 	return f.db.View(fn)
 }
@@ -164,6 +166,7 @@ func (f *file) view(fn func(*bbolt.Tx) error) (err error) {
 // update runs a transaction that changes something; all of it is on disk when it
 // returns nil, and none of it if fn fails.
 func (f *file) update(fn func(*bbolt.Tx) error) (err error) {
+	defer f.resident.after()
 	defer f.rescue("write", &err)
 	return f.db.Update(fn)
 }

@@ -53,6 +53,10 @@ func Open(dir string, opts Options) (*Stores, error) {
 		}
 		s.files = append(s.files, f)
 	}
+	resident := &residency{files: s.files, limit: maxResident}
+	for _, f := range s.files {
+		f.resident = resident
+	}
 	s.State = &stateStore{s.files[0]}
 	s.Metrics = &metricStore{s.files[1]}
 	s.Logs = newLogStore(filepath.Join(dir, "logs"), opts.ReadOnly)

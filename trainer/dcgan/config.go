@@ -23,7 +23,7 @@ const channels = 3
 func Params() []trainer.Param {
 	return []trainer.Param{
 		{Name: "dataset", Default: "folder:afhq", Help: "data set: folder:PATH (AFHQ's layout or any folder of JPEG and PNG images), cifar10, shapes"},
-		{Name: "class", Default: "", Help: "take the images of this class only, dog for instance; empty: all classes"},
+		{Name: "image_class", Default: "", Help: "take the images of this class only, dog for instance; empty: all classes"},
 		{Name: "train_images", Default: 0, Help: "training images to take; 0: all"},
 		{Name: "image_size", Default: 64, Min: 16, Max: 256, Help: "height and width of images, in pixels: a power of two"},
 
@@ -49,9 +49,9 @@ func Params() []trainer.Param {
 
 // Config is a trial's hyperparameters, checked.
 type Config struct {
-	Dataset, Class string // Class "": all
-	TrainImages    int    // 0: all
-	ImageSize      int
+	Dataset, ImageClass string // ImageClass "": all
+	TrainImages         int    // 0: all
+	ImageSize           int
 
 	Generator                                string // dcgan or style
 	LatentDim                                int
@@ -86,7 +86,7 @@ func NewConfig(params map[string]any) (Config, error) {
 func fromValues(v trainer.Values) (Config, error) {
 	c := Config{
 		Dataset:               v.String("dataset"),
-		Class:                 v.String("class"),
+		ImageClass:            v.String("image_class"),
 		TrainImages:           v.Int("train_images"),
 		ImageSize:             v.Int("image_size"),
 		Generator:             v.String("generator"),

@@ -123,7 +123,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{nil, ""},
 		{map[string]any{"image_size": 128, "generator": "style", "learning_rate": 2e-5}, ""},
-		{map[string]any{"dataset": "shapes", "class": "star"}, ""},
+		{map[string]any{"dataset": "shapes", "image_class": "star"}, ""},
 		{map[string]any{"image_size": 48}, "image_size: 48 is not a power of two (use 32, 64 or 128)"},
 		{map[string]any{"generator": "stile"}, `generator: "stile" is none of dcgan, style; did you mean "style"?`},
 		{map[string]any{"generator_features": 7}, "generator_features: 7 is odd"},
@@ -150,10 +150,10 @@ func TestValidate(t *testing.T) {
 // TestFLOPs holds the count of the report's model. (The feasibility study's, 319, lets
 // the generator go forward a second time in its own step.)
 func TestFLOPs(t *testing.T) {
-	for params, want := range map[string]float64{plainGenerator: 291.15, styleGenerator: 592.98} {
-		c := config(t, map[string]any{"generator": params})
+	for generator, want := range map[string]float64{plainGenerator: 291.15, styleGenerator: 591.19} {
+		c := config(t, map[string]any{"generator": generator})
 		if g := c.FLOPs() / 1e9; math.Abs(g-want) > 0.01 {
-			t.Errorf("a step with generator %s is %.2f GFLOP, want %v", params, g, want)
+			t.Errorf("a step with generator %s is %.2f GFLOP, want %v", generator, g, want)
 		}
 	}
 }
@@ -515,15 +515,15 @@ func TestOpen(t *testing.T) {
 		params map[string]any
 		want   string
 	}{
-		{map[string]any{"class": "dog"}, `class: shapes has no class "dog"; it has circle, square`},
-		{map[string]any{"class": "star", "train_images": 5000}, "train_images"},
+		{map[string]any{"image_class": "dog"}, `image_class: shapes has no class "dog"; it has circle, square`},
+		{map[string]any{"image_class": "star", "train_images": 5000}, "train_images"},
 	} {
 		conf := config(t, small(c.params))
 		if _, err := Open(t.Context(), &conf, ""); !errors.Is(err, report.ErrSpec) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v gives %v, want a spec error with %q", c.params, err, c.want)
 		}
 	}
-	conf := config(t, small(map[string]any{"class": "star", "train_images": 40}))
+	conf := config(t, small(map[string]any{"image_class": "star", "train_images": 40}))
 	d, err := Open(t.Context(), &conf, "")
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // down to the class and the number of training images, and scaled to [-1, 1].
 func Open(ctx context.Context, c *Config, dir string) (*data.Dataset, error) {
 	options := data.Options{Size: c.ImageSize}
-	if c.Class == "" {
+	if c.ImageClass == "" {
 		options.Train = c.TrainImages
 	}
 	d, err := data.Open(ctx, c.Dataset, dir, options)
@@ -24,10 +24,10 @@ func Open(ctx context.Context, c *Config, dir string) (*data.Dataset, error) {
 	if d.Channels != channels {
 		return nil, fmt.Errorf("%w: dataset: %s has images of %d channels, want %d", report.ErrSpec, c.Dataset, d.Channels, channels)
 	}
-	if c.Class != "" {
-		label := slices.Index(d.Classes, c.Class)
+	if c.ImageClass != "" {
+		label := slices.Index(d.Classes, c.ImageClass)
 		if label < 0 {
-			return nil, fmt.Errorf("%w: class: %s has no class %q; it has %s (name one of them, or leave class out for all)", report.ErrSpec, c.Dataset, c.Class, strings.Join(d.Classes, ", "))
+			return nil, fmt.Errorf("%w: image_class: %s has no class %q; it has %s (name one of them, or leave image_class out for all)", report.ErrSpec, c.Dataset, c.ImageClass, strings.Join(d.Classes, ", "))
 		}
 		d.Train, d.Test = ofClass(d, d.Train, label), ofClass(d, d.Test, label)
 		if d, err = d.Subset(c.TrainImages, 0, 0); err != nil {

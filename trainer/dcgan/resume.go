@@ -20,7 +20,7 @@ func identity(c *Config, d *data.Dataset) checkpoint.Identity {
 	number := func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 	params := map[string]string{
 		"dataset":                c.Dataset,
-		"class":                  c.Class,
+		"image_class":            c.ImageClass,
 		"images":                 fmt.Sprintf("%d and %d (%08x)", d.Train.Len(), d.Test.Len(), fingerprint(d)),
 		"image_size":             strconv.Itoa(c.ImageSize),
 		"generator":              c.Generator,

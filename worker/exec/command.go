@@ -2,7 +2,6 @@ package exec
 
 import (
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 )
@@ -14,7 +13,8 @@ type Command struct {
 	Path string   // of the executable, absolute
 	Argv []string // with the program's name
 	Dir  string   // the working directory
-	Env  []string // all of it; of two entries with one name the later counts
+	// Env is added to what the trainer inherits; of entries with one name the last counts.
+	Env []string
 
 	AttemptDir string
 	Grace      time.Duration // between SIGTERM and SIGKILL
@@ -35,7 +35,7 @@ func Prepare(spec Spec) (Command, error) {
 		return Command{}, err
 	}
 	env := spec.environ()
-	prog, err := find(spec.Argv, spec.Dir, lookupEnv(env, "PATH"))
+	prog, err := find(spec.Argv, spec.Dir, searchPath(env))
 	if err != nil {
 		return Command{}, err
 	}
@@ -45,22 +45,34 @@ func Prepare(spec Spec) (Command, error) {
 	}, nil
 }
 
-// uniqueEnv returns the environment with the last entry of each name alone: programs do
-// not agree on which of two counts.
-func uniqueEnv(env []string) []string {
-	seen := make(map[string]bool, len(env))
-	out := make([]string, 0, len(env))
-	for _, kv := range slices.Backward(env) {
-		name, _, _ := strings.Cut(kv, "=")
-		if runtime.GOOS == "windows" {
-			name = strings.ToUpper(name)
+// joinEnv returns the inherited environment with what is added to it, and the last entry
+// of each name alone: programs do not agree on which of two counts.
+func joinEnv(base, added []string) []string {
+	out := make([]string, 0, len(base)+len(added))
+	for i, kv := range added {
+		if !defines(added[i+1:], kv) {
+			out = append(out, kv)
 		}
-		if name == "" || seen[name] {
-			continue // the nameless are how Windows remembers directories of drives
-		}
-		seen[name] = true
-		out = append(out, kv)
 	}
-	slices.Reverse(out)
+	for i, kv := range base {
+		// Two of a name are rare in what is inherited, but the system allows them.
+		if !defines(added, kv) && !defines(base[i+1:], kv) {
+			out = append(out, kv)
+		}
+	}
 	return out
+}
+
+// defines reports whether one of the entries is of the name that kv is of.
+func defines(env []string, kv string) bool {
+	n := strings.IndexByte(kv[min(1, len(kv)):], '=') + 2 // Windows has names that begin with =
+	if n < 2 {
+		return false
+	}
+	for _, other := range env {
+		if len(other) >= n && (other[:n] == kv[:n] || runtime.GOOS == "windows" && strings.EqualFold(other[:n], kv[:n])) {
+			return true
+		}
+	}
+	return false
 }

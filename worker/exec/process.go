@@ -61,7 +61,7 @@ func Start(ctx context.Context, spec Spec) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := cmd.Start()
+	p, err := cmd.Start(BaseEnv())
 	if err != nil {
 		return nil, err
 	}
@@ -75,19 +75,19 @@ func Start(ctx context.Context, spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// Start starts the attempt. The error tells why nothing was started, and [StartOutcome]
-// what that means for the trial.
-func (c Command) Start() (*Process, error) {
-	stdin, err := os.Open(os.DevNull)
+// Start starts the attempt with an inherited environment ([BaseEnv], if it is this
+// process's own). The error tells why nothing was started, and [StartOutcome] what that
+// means for the trial.
+func (c Command) Start(base []string) (*Process, error) {
+	stdin, err := devNull()
 	if err != nil {
 		return nil, fmt.Errorf("start the trainer: %w", err)
 	}
-	defer func() { _ = stdin.Close() }() // the trainer's own descriptors stay open
 	stdout, err := openLog(c.AttemptDir, Stdout)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = stdout.Close() }()
+	defer func() { _ = stdout.Close() }() // the trainer's own descriptors stay open
 	stderr, err := openLog(c.AttemptDir, Stderr)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (c Command) Start() (*Process, error) {
 
 	p := &Process{cmd: c, done: make(chan struct{}), oom: newOOMCounter()}
 	p.leader, err = os.StartProcess(c.Path, c.Argv, &os.ProcAttr{
-		Dir: c.Dir, Env: uniqueEnv(c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: ownGroup(),
+		Dir: c.Dir, Env: joinEnv(base, c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: ownGroup(),
 	})
 	if err != nil {
 		return nil, startError(c, err)
@@ -113,6 +113,9 @@ func (c Command) Start() (*Process, error) {
 	go p.wait()
 	return p, nil
 }
+
+// devNull is every trainer's standard input.
+var devNull = sync.OnceValues(func() (*os.File, error) { return os.Open(os.DevNull) })
 
 // writeNote writes down which process the attempt is. That it could not, only somebody
 // who looks for an orphan would miss.

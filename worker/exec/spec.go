@@ -3,8 +3,10 @@ package exec
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -124,20 +126,26 @@ func (s Spec) prepare() error {
 	return nil
 }
 
-// makeDir is os.MkdirAll for a directory whose parent is there, mostly.
+// makeDir is os.MkdirAll for a directory that is there, or whose parent is, mostly.
 func makeDir(dir string) error {
-	if os.Mkdir(dir, 0o755) == nil {
+	switch err := os.Mkdir(dir, 0o755); {
+	case err == nil:
 		return nil
+	case errors.Is(err, fs.ErrExist):
+		if st, err := os.Stat(dir); err == nil && st.IsDir() {
+			return nil
+		}
 	}
 	return os.MkdirAll(dir, 0o755)
 }
 
-// environ returns the trainer's environment: the worker's without swath's own variables,
-// the protocol's, and the spec's.
-func (s Spec) environ() []string {
-	var env []string
+// BaseEnv is this process's own environment as trainers inherit it: without swath's
+// variables.
+func BaseEnv() []string {
+	all := os.Environ()
+	env := make([]string, 0, len(all)+1)
 	unbuffered := false
-	for _, kv := range os.Environ() {
+	for _, kv := range all {
 		if strings.HasPrefix(kv, report.EnvPrefix) {
 			continue
 		}
@@ -149,6 +157,13 @@ func (s Spec) environ() []string {
 		// would be seen at the end only.
 		env = append(env, "PYTHONUNBUFFERED=1")
 	}
+	return env
+}
+
+// environ returns what is added to the environment that the trainer inherits: the
+// protocol's variables and the spec's.
+func (s Spec) environ() []string {
+	env := make([]string, 0, 16+len(s.Env))
 	set := func(name, value string) { env = append(env, name+"="+value) }
 	set(report.EnvParams, ParamsFile(s.AttemptDir))
 	set(report.EnvReport, ReportFile(s.AttemptDir))
@@ -169,14 +184,14 @@ func (s Spec) environ() []string {
 	return append(env, s.Env...)
 }
 
-// lookupEnv returns the value of a variable in an environment where later entries win.
-func lookupEnv(env []string, name string) string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(env[i], name+"="); ok {
+// searchPath returns the PATH of the trainer: the last one added, or the worker's.
+func searchPath(added []string) string {
+	for _, kv := range slices.Backward(added) {
+		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
 			return v
 		}
 	}
-	return ""
+	return os.Getenv("PATH")
 }
 
 // scanRules says the sweep's rules in the words of package report.

@@ -103,7 +103,7 @@ func (c *Client) greet(dec *gob.Decoder) (welcome, error) {
 	if err := c.line.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return welcome{}, err
 	}
-	if err := c.line.send(request{Greet: &greet{protocol}}); err != nil {
+	if err := c.line.send(request{Greet: &greet{protocol, exec.BaseEnv()}}); err != nil {
 		return welcome{}, err
 	}
 	var m reply

@@ -32,7 +32,11 @@ type request struct {
 	Quit   bool     // end, if nothing runs
 }
 
-type greet struct{ Protocol int }
+// greet is the agent's first request.
+type greet struct {
+	Protocol int
+	Env      []string // what trainers inherit
+}
 
 type start struct {
 	Key     string

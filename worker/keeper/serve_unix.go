@@ -53,7 +53,9 @@ func serve(place string) (code int) {
 		}
 	}()
 	fmt.Println(ready)
+	stop := startProf()
 	k.run()
+	stop()
 	return 0
 }
 
@@ -191,7 +193,7 @@ func (k *keeper) attend(conn net.Conn) {
 		k.forget(m.Forget)
 		switch {
 		case m.Start != nil:
-			k.begin(agent, *m.Start, &starting)
+			k.begin(agent, *m.Start, first.Greet.Env, &starting)
 		case m.Stop != nil:
 			if p := k.process(m.Stop.Key); p != nil {
 				p.Stop(m.Stop.Class, m.Stop.Message)
@@ -303,7 +305,7 @@ func (k *keeper) forget(keys []string) {
 }
 
 // begin starts an attempt, beside others that are being started, and sees to its end.
-func (k *keeper) begin(agent *line, m start, starting *sync.WaitGroup) {
+func (k *keeper) begin(agent *line, m start, env []string, starting *sync.WaitGroup) {
 	a := &kept{start: m}
 	k.mu.Lock()
 	if k.kept[m.Key] != nil {
@@ -315,7 +317,7 @@ func (k *keeper) begin(agent *line, m start, starting *sync.WaitGroup) {
 	k.mu.Unlock()
 	starting.Add(1)
 	k.running.Go(func() {
-		proc, err := m.Command.Start()
+		proc, err := m.Command.Start(env)
 		if err != nil {
 			k.mu.Lock()
 			delete(k.kept, m.Key)
