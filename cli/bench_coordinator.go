@@ -98,8 +98,7 @@ func (a *app) serveLoad(ctx context.Context, noSync bool) (err error) {
 	defer func() {
 		cancel()
 		server.Stop()
-		<-ended
-		<-ended
+		_, _ = <-ended, <-ended // both end as they are told to
 	}()
 	fmt.Fprintln(a.stdout, listener.Addr())
 	lines := bufio.NewScanner(a.stdin)

@@ -114,7 +114,7 @@ func (a *app) watchScale(ctx context.Context, b scaleBench, c *underLoad, r *sca
 		if b.trial == 0 {
 			return 0, nil
 		}
-		st, err := c.Sweep(ctx, "bench")
+		st, err := load.Status(ctx, c, "bench")
 		if err != nil {
 			return 0, err
 		}

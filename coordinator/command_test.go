@@ -167,8 +167,7 @@ func TestRerunFailed(t *testing.T) {
 }
 
 func TestQueriesWithoutALoop(t *testing.T) {
-	w := &world{T: t, store: &storetest.Fault{Store: storetest.NewMem()}, metrics: &storetest.MemMetrics{}, logs: &storetest.MemLogs{}}
-	c := coordinator.New(w.store, w.metrics, w.logs, coordinator.Config{Dispatch: dispatch.DefaultConfig()})
+	c := coordinator.New(storetest.NewMem(), &storetest.MemMetrics{}, &storetest.MemLogs{}, coordinator.Config{Dispatch: dispatch.DefaultConfig()})
 	if list, err := c.Sweeps(); err != nil || len(list) != 0 {
 		t.Errorf("sweeps: %v, %v", list, err)
 	}

@@ -32,7 +32,7 @@ type attempt struct {
 	halted    chan struct{} // closed by the first stop, forget or recall
 	slot      bool          // it has one; guarded by the agent's mu
 	forgotten chan struct{} // closed by forget
-	returned  chan struct{} // closed by giveBack
+	returned  chan struct{} // closed when it was given back and nothing is left of it
 	done      chan struct{} // closed when outcome is set
 	changed   chan struct{} // nudged when progress has something new
 
@@ -41,7 +41,8 @@ type attempt struct {
 	began   bool            // its process was started, by this agent or an earlier one
 	halt    bool            // halted is closed
 	stopped *sweeps.Outcome // what to report if it is stopped before it runs; set by the first stop
-	gone    bool            // it was forgotten
+	gone    bool            // it was forgotten, or given back
+	back    bool            // it was given back
 	outcome *sweeps.Outcome // nil until it has ended; never changed afterwards
 	taken   []share         // of the GPUs
 	noting  *time.Timer     // writes the record; nil if there is nothing to write
@@ -143,9 +144,8 @@ func (at *attempt) forget() {
 func (at *attempt) giveBack() {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	at.gone = true
+	at.gone, at.back = true, true
 	at.halting()
-	close(at.returned)
 }
 
 // halting wakes live if it waits for a slot. The caller holds mu.
@@ -160,10 +160,14 @@ func (at *attempt) halting() {
 // leaves the directory to the next agent.
 func (at *attempt) live() {
 	outcome := at.run()
-	select {
-	case <-at.returned:
-		return // it was never anywhere but in memory
-	default:
+	at.mu.Lock()
+	back := at.back
+	at.mu.Unlock()
+	if back {
+		// Nobody is told before it is gone: the same attempt may be sent again.
+		at.clear()
+		close(at.returned)
+		return
 	}
 	at.end(outcome)
 	at.await()
@@ -178,10 +182,14 @@ func (at *attempt) adopt() {
 	at.await()
 }
 
-// run waits for a slot, runs the process and returns how it ended. The slot is the next
-// attempt's as soon as it returns.
+// run prepares the attempt, waits for a slot, runs the process and returns how it ended.
+// The slot is the next attempt's as soon as it returns.
 func (at *attempt) run() sweeps.Outcome {
 	defer at.agent.leave(at)
+	cmd, err := at.prepare()
+	if err != nil {
+		return at.explain(exec.StartOutcome(err))
+	}
 	select {
 	case <-at.turn:
 	case <-at.halted:
@@ -190,13 +198,7 @@ func (at *attempt) run() sweeps.Outcome {
 		return *out
 	}
 	defer at.giveGPUs()
-	cmd, err := at.prepare()
-	if err != nil {
-		return at.explain(exec.StartOutcome(err))
-	}
-	if out := at.notWanted(); out != nil {
-		return *out
-	}
+	cmd.Env = append(cmd.Env, at.takeGPUs()...)
 	proc, err := at.agent.launcher.start(at, cmd)
 	if err != nil {
 		return at.explain(exec.StartOutcome(err))
@@ -319,6 +321,9 @@ func (at *attempt) clear() {
 	short := !at.recorded
 	at.recorded = true // no more
 	at.recording.Unlock()
+	if short && at.agent.spares.give(at.dir) {
+		return // without artifacts
+	}
 	kept, err := keepArtifacts(at.agent.home.root, filepath.Join(at.dir, "artifacts"), at.start)
 	if err != nil {
 		at.log.Error("moving the artifacts failed: they stay in the attempt's directory", "dir", at.dir, "err", err)
@@ -326,9 +331,6 @@ func (at *attempt) clear() {
 	}
 	if kept != "" {
 		at.log.Info("artifacts kept", "dir", kept)
-	}
-	if short && at.agent.spares.give(at.dir) {
-		return
 	}
 	if err := os.RemoveAll(at.dir); err != nil {
 		at.log.Warn("removing the attempt's directory failed: remove it by hand", "dir", at.dir, "err", err)

@@ -19,7 +19,7 @@ import (
 // beside a loop that only starts and awaits the same program. cpu-us/op is the time of
 // all processors in all processes, which tells more than the rate where others work, too.
 func BenchmarkTrials(b *testing.B) {
-	const parallel = 4
+	const parallel = 2
 	program, err := osexec.LookPath("true")
 	if err != nil {
 		b.Skip(err)

@@ -14,8 +14,8 @@ import (
 	"swath/worker/exec"
 )
 
-// prepare makes the attempt's directory, takes the GPUs that it needs, and works out
-// what to run.
+// prepare makes the attempt's directory and works out what to run. It takes nothing of
+// the machine: the attempt may have to wait for that.
 func (at *attempt) prepare() (exec.Command, error) {
 	a, m := at.agent, at.start
 	spec, err := a.specs.get(m.Source, m.File)
@@ -46,7 +46,6 @@ func (at *attempt) prepare() (exec.Command, error) {
 	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
 		run.Env = append(run.Env, name+"="+spec.Env[name])
 	}
-	run.Env = append(run.Env, at.takeGPUs()...)
 	return exec.Prepare(run)
 }
 

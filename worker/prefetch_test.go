@@ -51,11 +51,6 @@ func oneSlot(t *testing.T, waiting ...wire.Start) (*coordinator, *running, gate)
 func TestPrefetchedTrialsWaitForASlotInOrder(t *testing.T) {
 	trials := []wire.Start{shell(3, "true"), shell(1, "true"), shell(2, "true")}
 	c, r, g := oneSlot(t, trials...)
-	for _, m := range trials {
-		if isDir(attemptPath(r.Agent, m)) {
-			t.Errorf("trial %d has a directory before it runs", m.Ref.Index)
-		}
-	}
 	g.open()
 	for _, m := range trials {
 		if out := c.ended(m.Ref); !out.OK() {
@@ -102,6 +97,9 @@ func TestWaitingTrialsAreRecalled(t *testing.T) {
 	c, r, g := oneSlot(t, one, two)
 	c.recall(one.Ref)
 	c.until("the trial to be given back", func() bool { return c.returned[one.Ref] == 1 })
+	if dir := attemptPath(r.Agent, one); isDir(dir) {
+		t.Errorf("%s is left of what was given back", dir)
+	}
 	c.recall(sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: "s1", Index: 0}, Attempt: 1}) // runs
 	c.recall(one.Ref)                                                                         // is not held any more
 	c.start(one)                                                                              // the same again: it goes to the end

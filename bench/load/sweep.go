@@ -12,7 +12,7 @@ import (
 // Client is what the package needs of a coordinator's client; *wire.Client is one.
 type Client interface {
 	Submit(ctx context.Context, s wire.Submission) (*wire.SweepStatus, error)
-	Sweep(ctx context.Context, nameOrID string) (*wire.SweepStatus, error)
+	Sweeps(ctx context.Context) ([]*wire.SweepStatus, error)
 }
 
 // Sweep is a sweep file of n trials that run the command, with as many parameters as a
@@ -49,6 +49,21 @@ type Ran struct {
 // interval is how often a sweep is looked at, and so the error of its time.
 const interval = 20 * time.Millisecond
 
+// Status looks at a sweep. It asks for the list of sweeps, which costs the coordinator less
+// than a sweep with all its trials that run.
+func Status(ctx context.Context, c Client, id sweeps.SweepID) (*wire.SweepStatus, error) {
+	list, err := c.Sweeps(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at the benchmark's sweep: %w", err)
+	}
+	for _, st := range list {
+		if st.ID == id {
+			return st, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: the benchmark's sweep %s is not in the coordinator's list", sweeps.ErrNotFound, id)
+}
+
 // RunSweep submits a sweep and waits until all its n trials have finished. It calls each,
 // if that is not nil, with how many have ended, a few times a second.
 func RunSweep(ctx context.Context, c Client, s wire.Submission, n int, each func(ended int64) error) (Ran, error) {
@@ -65,9 +80,9 @@ func RunSweep(ctx context.Context, c Client, s wire.Submission, n int, each func
 // Wait waits until all n trials of a sweep have finished.
 func Wait(ctx context.Context, c Client, s wire.Submission, n int, each func(ended int64) error) error {
 	for {
-		st, err := c.Sweep(ctx, string(s.ID))
+		st, err := Status(ctx, c, s.ID)
 		if err != nil {
-			return fmt.Errorf("look at the benchmark's sweep: %w", err)
+			return err
 		}
 		if each != nil {
 			if err := each(st.Counts.Ended()); err != nil {

@@ -52,7 +52,7 @@ func (w *Worker) Serve(ctx context.Context, s Session) error {
 	err := w.serve(ctx)
 	w.timers.Wait()
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the session ended, as it was told to
 	}
 	return fmt.Errorf("simulated worker %s: %w", w.Name, err)
 }

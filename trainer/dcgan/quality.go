@@ -17,7 +17,8 @@ type quality struct {
 }
 
 // newQuality prepares the comparison with the first images of the test split; nil if
-// the configuration wants none.
+// the configuration wants none. Patches and directions do not depend on the trial's seed,
+// so that trials of all seeds compare.
 func newQuality(m *Model, d *data.Dataset) (*quality, error) {
 	c := &m.Config
 	n := min(c.SWDImages, d.Test.Len())
@@ -28,7 +29,7 @@ func newQuality(m *Model, d *data.Dataset) (*quality, error) {
 	if err := l.fill(images, d.Test, first(n)); err != nil {
 		return nil, err
 	}
-	reference, err := swd.NewReference(swd.Images{Pixels: images, Size: c.ImageSize, Channels: channels}, swd.Options{Seed: c.Seed})
+	reference, err := swd.NewReference(swd.Images{Pixels: images, Size: c.ImageSize, Channels: channels}, swd.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("preparing swd: %w", err)
 	}

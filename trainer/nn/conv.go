@@ -134,12 +134,13 @@ func (c *conv) finish(y, b []float32) {
 	}
 	channels := c.result[3]
 	eachBlock(len(y)/channels, func(_, lo, hi int) {
-		rows := y[lo*channels : hi*channels]
-		for ; b != nil && lo < hi; lo++ {
-			row := y[lo*channels : (lo+1)*channels]
-			add(row, b)
+		block := y[lo*channels : hi*channels]
+		if b != nil {
+			for at := 0; at < len(block); at += channels {
+				add(block[at:at+channels], b)
+			}
 		}
-		c.act.apply(rows)
+		c.act.apply(block)
 	})
 }
 

@@ -82,7 +82,7 @@ func TestResumedEqualsUninterrupted(t *testing.T) {
 				var got []uint32
 				var said string
 				attempts := 0
-				for err = error(context.Canceled); err != nil; attempts++ {
+				for err = context.Canceled; err != nil; attempts++ {
 					kernel.SetThreads(1 + attempts%3)
 					ctx := &countdown{t.Context(), 1 + r.Intn(12)}
 					rec := &recorder{}

@@ -125,7 +125,11 @@ type line struct {
 	mu   sync.Mutex
 	buf  *bufio.Writer
 	enc  *gob.Encoder
+	due  *time.Timer // flushes buf; nil if nothing waits in it
 }
+
+// soon is how long a message that is in no hurry waits for another to go with.
+const soon = time.Millisecond
 
 func newLine(conn net.Conn) *line {
 	l := &line{conn: conn, buf: bufio.NewWriter(conn)}
@@ -140,8 +144,33 @@ func (l *line) send(m any) error {
 	return l.sendLocked(m)
 }
 
+// sendSoon sends a message together with the next one, or in a moment. Every message
+// wakes the other process, and of a short attempt start and end come close together.
+func (l *line) sendSoon(m any) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.enc.Encode(m); err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	if l.due == nil {
+		l.due = time.AfterFunc(soon, l.flush)
+	}
+	return nil
+}
+
+func (l *line) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.due = nil
+	_ = l.buf.Flush() // the next message meets the same error
+}
+
 // sendLocked is send of whoever holds mu.
 func (l *line) sendLocked(m any) error {
+	if l.due != nil {
+		l.due.Stop()
+		l.due = nil
+	}
 	err := l.enc.Encode(m)
 	if err == nil {
 		err = l.buf.Flush()

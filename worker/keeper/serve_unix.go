@@ -331,7 +331,7 @@ func (k *keeper) begin(agent *line, m start, env []string, starting *sync.WaitGr
 		k.mu.Lock()
 		a.proc = proc
 		k.mu.Unlock()
-		_ = agent.send(reply{Started: &started{m.Key, proc.Pid(), proc.Note()}})
+		_ = agent.sendSoon(reply{Started: &started{m.Key, proc.Pid(), proc.Note()}})
 		starting.Done()
 		k.end(a)
 	})
