@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -43,8 +44,8 @@ type usage struct {
 
 func (a *app) benchCoordinatorCommand() *cobra.Command {
 	var (
-		noSync  bool
-		profile string
+		noSync          bool
+		listen, profile string
 	)
 	cmd := &cobra.Command{
 		Use:    "coordinator",
@@ -62,24 +63,24 @@ func (a *app) benchCoordinatorCommand() *cobra.Command {
 				}
 				defer func() { pprof.StopCPUProfile(); _ = f.Close() }() // a profile that is cut short does not open
 			}
-			return a.serveLoad(cmd.Context(), noSync)
+			return a.serveLoad(cmd.Context(), listen, noSync)
 		},
 	}
 	cmd.Flags().BoolVar(&noSync, "no-sync", false, "do not sync what is committed")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address HOST:PORT to listen on")
 	cmd.Flags().StringVar(&profile, "profile", "", "write a processor profile to this file")
 	addServerFlags(cmd.Flags())
 	return cmd
 }
 
-// serveLoad is the life of the process: a coordinator on the home, on any free port of this
-// machine.
-func (a *app) serveLoad(ctx context.Context, noSync bool) (err error) {
+// serveLoad is the life of the process: a coordinator on the home.
+func (a *app) serveLoad(ctx context.Context, listen string, noSync bool) (err error) {
 	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{NoSync: noSync})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stores.Close()) }()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listen for the benchmark's workers: %w", err)
 	}
@@ -89,7 +90,7 @@ func (a *app) serveLoad(ctx context.Context, noSync bool) (err error) {
 	}
 	dcfg := dispatch.DefaultConfig()
 	dcfg.Lease = a.cfg.Lease
-	c := coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dcfg, Log: log})
+	c := coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dcfg, Log: log, Pace: coordinator.DefaultPace})
 	server := api.NewServer(c, log)
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 2)
@@ -124,7 +125,6 @@ func (a *app) serveLoad(ctx context.Context, noSync bool) (err error) {
 type underLoad struct {
 	*wire.Client
 	addr  string
-	home  string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	out   *bufio.Scanner
@@ -133,6 +133,7 @@ type underLoad struct {
 // loadOptions say how a coordinator is to be started for a benchmark.
 type loadOptions struct {
 	home    string
+	listen  string // any free port if empty
 	noSync  bool
 	profile string
 }
@@ -143,9 +144,12 @@ func startUnderLoad(ctx context.Context, o loadOptions) (*underLoad, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file, to run a coordinator with: %w", err)
 	}
-	u := &underLoad{home: o.home}
+	if o.listen == "" {
+		o.listen = "127.0.0.1:0"
+	}
 	// The context is not the process's: it is to end in order, when its input does.
-	u.cmd = exec.Command(self, "bench", "coordinator", "--home", o.home, fmt.Sprintf("--no-sync=%t", o.noSync), "--profile", o.profile)
+	u := &underLoad{cmd: exec.Command(self, "bench", "coordinator", "--home", o.home, "--listen", o.listen,
+		fmt.Sprintf("--no-sync=%t", o.noSync), "--profile", o.profile)}
 	u.cmd.Stderr = os.Stderr
 	if u.stdin, err = u.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start a coordinator to put load on: %w", err)
@@ -186,8 +190,11 @@ func (u *underLoad) usage() (usage, error) {
 	return r, json.Unmarshal(u.out.Bytes(), &r)
 }
 
-// stop ends the process in order.
+// stop ends the process in order, unless it was killed.
 func (u *underLoad) stop() error {
+	if u == nil || u.cmd.ProcessState != nil {
+		return nil
+	}
 	if u.Client != nil {
 		_ = u.Close() // nobody uses it any more
 	}
@@ -209,6 +216,8 @@ func (u *underLoad) kill() {
 // they are on the disk that counts: the system's folder for temporary files may be memory,
 // which syncs for nothing. remove removes it again.
 func (a *app) benchHome() (dir string, remove func() error, err error) {
+	_, err = os.Stat(a.cfg.Home)
+	fresh := errors.Is(err, fs.ErrNotExist)
 	if err := os.MkdirAll(a.cfg.Home, 0o755); err != nil {
 		return "", nil, fmt.Errorf("%w: make the home %s: %w", sweeps.ErrStorage, a.cfg.Home, cause(err))
 	}
@@ -219,6 +228,9 @@ func (a *app) benchHome() (dir string, remove func() error, err error) {
 	return dir, func() error {
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("remove the benchmark's files: %w", err)
+		}
+		if fresh {
+			_ = os.Remove(a.cfg.Home) // not if anybody else uses it by now
 		}
 		return nil
 	}, nil

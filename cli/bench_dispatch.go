@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"swath/bench/load"
+	"swath/proto/wire"
 	"swath/sweeps"
 )
 
@@ -66,20 +67,23 @@ submission to the last result. Every change of state is synced to the disk befor
 told of it, unless --no-sync leaves that out.
 
 Each trial is a process, as in a real sweep; a bare loop that starts the same processes, as
-many at a time, is measured beside it. With --no-spawn simulated workers answer instead, over
-the same wire, and what is left is the coordinator's own work.
+many at a time, is measured beside it. With --no-spawn the workers start nothing, and what is
+left is swath's own work; with --simulate in addition, the coordinator's.
 
 A second, short sweep of trials that take 50 ms measures how long a slot is free between two
-trials.`,
+trials, one of which is prefetched.`,
 		Example: `  swath bench dispatch
   swath bench dispatch --no-spawn --trials 100000 --json
   swath bench dispatch --no-spawn --trials 1000000 --restart`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if b.simulate && !b.noSpawn {
+				return errors.New("--simulate: simulated workers start nothing: say --no-spawn as well")
+			}
 			if !cmd.Flags().Changed("slots") && b.noSpawn {
 				b.slots = 256 / max(1, min(b.workers, 256))
 			}
-			if !cmd.Flags().Changed("prefetch") {
+			if b.simulate && b.prefetch == 0 {
 				b.prefetch = b.slots
 			}
 			for name, n := range map[string]int{"trials": b.trials, "workers": b.workers, "slots": b.slots} {
@@ -102,9 +106,9 @@ trials.`,
 	f.IntVar(&b.trials, "trials", 20_000, "trials of the sweep")
 	f.IntVar(&b.workers, "workers", 1, "workers")
 	f.IntVar(&b.slots, "slots", 2*processors(), "slots of each worker (with --no-spawn, default 256 over all workers)")
-	f.IntVar(&b.prefetch, "prefetch", 0, "trials that a simulated worker holds beyond its slots (default as many as slots)")
-	f.BoolVar(&b.noSpawn, "no-spawn", false, "start no processes: simulated workers answer")
-	f.BoolVar(&b.simulate, "simulate", false, "with --no-spawn: workers that are not even agents, but only their end of the wire")
+	f.IntVar(&b.prefetch, "prefetch", 0, "trials that a worker holds beyond its slots (default what a worker takes)")
+	f.BoolVar(&b.noSpawn, "no-spawn", false, "start no processes: every trial ends at once, well")
+	f.BoolVar(&b.simulate, "simulate", false, "with --no-spawn: workers that are no agents, but only their end of the wire")
 	f.BoolVar(&b.noSync, "no-sync", false, "do not sync to the disk: how much of the time that is")
 	f.BoolVar(&b.restart, "restart", false, "kill the coordinator at the half, and measure how long until it serves again")
 	f.StringVar(&b.profile, "profile", "", "write a processor profile of the coordinator to this file")
@@ -147,78 +151,93 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 	if err != nil {
 		return err
 	}
-	running := true
-	defer func() {
-		if running {
-			err = errors.Join(err, c.stop())
-		}
-	}()
+	defer func() { err = errors.Join(err, c.stop()) }()
 	stop, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil)
 	if err != nil {
 		return err
 	}
-	sweep := load.Sweep("bench", b.trials, "true")
-	var used usage
-	own, err := processUsage()
+	defer func() { err = errors.Join(err, stop()) }()
+	before, err := measure(c)
 	if err != nil {
-		return errors.Join(err, stop())
+		return err
 	}
-	kill := errors.New("kill the coordinator")
+
+	sweep := load.Sweep("bench", b.trials, "true")
+	errHalf := errors.New("half of the trials have ended")
 	begun := time.Now()
 	ran, err := load.RunSweep(ctx, c, sweep, b.trials, func(ended int64) error {
 		if b.restart && ended >= int64(b.trials/2) {
-			return kill
+			return errHalf
 		}
 		return nil
 	})
-	if errors.Is(err, kill) {
-		if used, err = c.usage(); err != nil {
+	var first usage // of the coordinator that was killed
+	if errors.Is(err, errHalf) {
+		if first, err = c.usage(); err != nil {
 			return err
 		}
+		options.listen = c.addr
 		c.kill()
-		_ = stop() // they lost their coordinator
-		running = false
-		down := time.Now()
-		if c, err = startUnderLoad(ctx, options); err != nil {
-			return err
+		if b.simulate {
+			_ = stop() // they say that they lost their coordinator
 		}
-		running = true
-		// The submission is repeated: the answer says that the loop works, and nothing
-		// changes by it.
-		for {
-			_, err := c.Submit(ctx, sweep)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, sweeps.ErrUnavailable) || ctx.Err() != nil {
-				return err
-			}
+		down := time.Now()
+		if c, err = resumeUnderLoad(ctx, options, sweep); err != nil {
+			return err
 		}
 		r.Restart = milliseconds(time.Since(down))
-		if stop, err = a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil); err != nil {
-			return err
+		if b.simulate {
+			if stop, err = a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil); err != nil {
+				return err
+			}
 		}
 		err = load.Wait(ctx, c, sweep, b.trials, nil)
 		ran.Elapsed = time.Since(begun)
 	}
 	if err != nil {
-		return errors.Join(err, stop())
+		return err
 	}
-	last, err := c.usage()
+	after, err := measure(c)
 	if err != nil {
-		return errors.Join(err, stop())
+		return err
 	}
-	r.TrialsPerSecond = round3(float64(b.trials) / ran.Elapsed.Seconds())
+	trials := float64(b.trials)
+	r.TrialsPerSecond = round3(trials / ran.Elapsed.Seconds())
 	r.Submit = milliseconds(ran.Submit)
-	r.RSS = megabytes(max(used.PeakRSS, last.PeakRSS))
-	r.CPUPer1000 = round3(float64((used.CPU + last.CPU).Milliseconds()) / float64(b.trials) * 1000)
-	ownAfter, err := processUsage()
-	if err != nil {
-		return errors.Join(err, stop())
+	r.RSS = megabytes(max(first.PeakRSS, after.coordinator.PeakRSS))
+	r.CPUPer1000 = round3((first.CPU + after.coordinator.CPU - before.coordinator.CPU).Seconds() * 1e6 / trials)
+	r.WorkersCPU = round3((after.own.CPU - before.own.CPU).Seconds() * 1e6 / trials)
+	r.BytesTrial = round3(float64(after.coordinator.Files["state.db"]) / trials)
+	return nil
+}
+
+// usages are what a coordinator under load and this process have used.
+type usages struct{ coordinator, own usage }
+
+func measure(c *underLoad) (u usages, err error) {
+	if u.coordinator, err = c.usage(); err != nil {
+		return u, err
 	}
-	r.WorkersCPU = round3(float64((ownAfter.CPU - own.CPU).Milliseconds()) / float64(b.trials) * 1000)
-	r.BytesTrial = round3(float64(last.Files["state.db"]) / float64(b.trials))
-	return stop()
+	u.own, err = processUsage()
+	return u, err
+}
+
+// resumeUnderLoad starts a coordinator on the files of one that was killed, and returns when
+// it answers a repeated submission: that goes through its loop, and changes nothing.
+func resumeUnderLoad(ctx context.Context, o loadOptions, sweep wire.Submission) (*underLoad, error) {
+	c, err := startUnderLoad(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		_, err := c.Submit(ctx, sweep)
+		if err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, sweeps.ErrUnavailable) || ctx.Err() != nil {
+			return nil, errors.Join(err, c.stop())
+		}
+	}
 }
 
 // refillTime is how long the trials take with which refills are measured, and refillRounds
@@ -309,7 +328,7 @@ func (a *app) printDispatch(r dispatchResult) {
 		how = "not synced"
 	}
 	if !r.Spawn {
-		what = "simulated"
+		what = "not started"
 	}
 	fmt.Fprintf(a.stdout, "%d trials (%s), %d workers of %d slots, every change %s\n", r.Trials, what, r.Workers, r.Slots, how)
 	fmt.Fprintf(a.stdout, "  dispatch     %.0f trials a second, submission %.1f ms\n", r.TrialsPerSecond, r.Submit)

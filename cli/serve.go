@@ -55,7 +55,7 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 	dcfg.Lease = a.cfg.Lease
 	s := &server{
 		addr: listener.Addr().String(), stores: stores, home: a.cfg.Home,
-		coord: coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dcfg, Log: log, Rests: rests}),
+		coord: coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dcfg, Log: log, Rests: rests, Pace: coordinator.DefaultPace}),
 		ended: make(chan error, 2),
 	}
 	s.grpc = api.NewServer(s.coord, log)

@@ -41,6 +41,9 @@ type Config struct {
 	// NoSpawn starts nothing: every attempt ends at once, well, without a process or a
 	// file. It is for measuring all the rest.
 	NoSpawn bool
+	// LogLimit is how many bytes are kept of a trainer's standard output, and of its
+	// standard error: the first and the last half; 0 for 64 MiB, negative for no limit.
+	LogLimit int64
 	// Grace is how long a trainer has between SIGTERM and SIGKILL; 0 for 10 seconds.
 	Grace time.Duration
 	// Version of the program, for the coordinator's messages.
@@ -64,6 +67,7 @@ type Agent struct {
 	specs    specs
 	launcher launcher
 	spares   spares
+	logLimit logLimit
 	ready    atomic.Bool
 	draining chan struct{} // closed, under mu, when the agent begins to shut down
 	closing  chan struct{} // closed when it stops to wait for acknowledgements
@@ -86,6 +90,7 @@ type times struct {
 	backoffMin, backoffMax time.Duration // between connections
 	farewell               time.Duration // for the last acknowledgements at shutdown
 	settle                 time.Duration // after which what lasts is written down
+	tidy                   time.Duration // between two looks at how long the output is
 }
 
 var defaultTimes = times{
@@ -97,6 +102,7 @@ var defaultTimes = times{
 	backoffMax: 3 * time.Second,
 	farewell:   3 * time.Second,
 	settle:     200 * time.Millisecond,
+	tidy:       time.Second,
 }
 
 // New takes a place in the home and returns the agent that lives there. The place is
@@ -119,6 +125,9 @@ func New(cfg Config) (*Agent, error) {
 		cfg.Prefetch = cfg.Slots
 	case cfg.Prefetch < 0:
 		cfg.Prefetch = 0
+	}
+	if cfg.LogLimit == 0 {
+		cfg.LogLimit = defaultLogLimit
 	}
 	if cfg.Resources.CPUs <= 0 {
 		cfg.Resources.CPUs = float64(runtime.NumCPU())
@@ -146,6 +155,7 @@ func New(cfg Config) (*Agent, error) {
 		draining: make(chan struct{}),
 		closing:  make(chan struct{}),
 		removed:  make(chan struct{}, 1),
+		logLimit: logLimit(cfg.LogLimit),
 		launcher: launcher{place: h.dir, binary: cfg.Binary, log: cfg.Log.With("worker", cfg.Name)},
 		attempts: map[sweeps.AttemptRef]*attempt{},
 	}, nil
@@ -182,6 +192,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	defer disconnect()
 	a.wg.Go(func() { a.connect(connected) })
+	a.wg.Go(a.tidy)
 
 	<-ctx.Done()
 	a.drain()

@@ -45,6 +45,7 @@ type attempt struct {
 	back    bool            // it was given back
 	outcome *sweeps.Outcome // nil until it has ended; never changed afterwards
 	taken   []share         // of the GPUs
+	safe    mark            // a copy of acked.points
 	noting  *time.Timer     // writes the record; nil if there is nothing to write
 
 	recording sync.Mutex // held while the record is written
@@ -58,7 +59,8 @@ type attempt struct {
 		points mark
 		logs   map[string]int64
 	}
-	warned int // how many warnings about the report were logged; the reporter's
+	trimmed map[string]trimmed // by stream; see logs.go
+	warned  int                // how many warnings about the report were logged; the reporter's
 }
 
 // process is the attempt's, whoever started it: the agent itself or its keeper.
@@ -91,6 +93,7 @@ func newAttempt(a *Agent, m wire.Start) *attempt {
 		changed:   make(chan struct{}, 1),
 	}
 	at.acked.logs = map[string]int64{}
+	at.trimmed = map[string]trimmed{}
 	if spec, err := a.specs.get(m.Source, m.File); err == nil { // else prepare tells
 		at.needs, at.rules = spec.Resources, spec.MetricRules()
 	}

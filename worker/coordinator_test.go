@@ -299,6 +299,7 @@ func newAgent(t testing.TB, c *coordinator, home string, change func(*Config)) *
 		Home: home, Slots: 4, WorkDir: t.TempDir(), Grace: 100 * time.Millisecond, Dial: c.dial,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
+	cfg.Binary = self(t)
 	if testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
@@ -317,6 +318,7 @@ func newAgent(t testing.TB, c *coordinator, home string, change func(*Config)) *
 func (a *Agent) shorten() {
 	a.times.poll = 5 * time.Millisecond
 	a.times.backoffMin, a.times.backoffMax = time.Millisecond, 10*time.Millisecond
+	a.times.tidy = 10 * time.Millisecond
 }
 
 // run starts the agent; it is stopped at the end of the test at the latest.

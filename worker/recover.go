@@ -73,6 +73,7 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 	at := newAttempt(a, start)
 	at.dir = dir
 	at.recorded = recorded
+	at.restorePlace()
 	close(at.turn) // it had one
 	a.attempts[start.Ref] = at
 	outcome, unknown := exec.LoadEnd(dir)

@@ -15,6 +15,7 @@ import (
 	osexec "os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,12 +40,36 @@ func TestMain(m *testing.M) {
 	}
 	text := os.Getenv(asAgent)
 	if text == "" {
-		os.Exit(m.Run())
+		code := m.Run()
+		if left := leaked(); code == 0 && left != "" {
+			fmt.Fprintln(os.Stderr, "goroutines that outlived their test:\n"+left)
+			code = 1
+		}
+		os.Exit(code)
 	}
 	if err := beAgent(text); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// leaked returns the goroutines of this package and those below it that do not end.
+func leaked() string {
+	var left []string
+	for range 200 {
+		left = nil
+		buf := make([]byte, 1<<20)
+		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:] { // this one comes first
+			if strings.Contains(g, "swath/worker") {
+				left = append(left, g)
+			}
+		}
+		if len(left) == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return strings.Join(left, "\n\n")
 }
 
 func beAgent(text string) error {
@@ -53,7 +78,7 @@ func beAgent(text string) error {
 		return err
 	}
 	a, err := New(Config{
-		Home: cfg.Home, Binary: cfg.Binary, Slots: 4, Grace: 100 * time.Millisecond,
+		Home: cfg.Home, Binary: cfg.Binary, Slots: 4, LogLimit: chattyLimit, Grace: 100 * time.Millisecond,
 		Dial: func(ctx context.Context) (Session, error) { return dialFar(ctx, cfg.Socket) },
 		Log:  slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})

@@ -56,7 +56,8 @@ type pointFeed struct {
 type logFeed struct {
 	stream  string
 	sent    int64
-	drained bool // the attempt has ended and all was sent
+	final   int64 // its length, once the attempt has ended; negative before
+	drained bool  // the attempt has ended and all was sent
 	// failures counts the readings in a row that failed.
 	failures int
 }
@@ -65,7 +66,7 @@ func newReporter(s *session, at *attempt) *reporter {
 	r := &reporter{at: at, s: s, wake: make(chan struct{}, 1)}
 	r.points.next, r.points.have = at.acked.points.next, at.acked.points.next
 	for _, stream := range []string{wire.Stdout, wire.Stderr} {
-		r.logs = append(r.logs, &logFeed{stream: stream, sent: at.acked.logs[stream]})
+		r.logs = append(r.logs, &logFeed{stream: stream, sent: at.acked.logs[stream], final: -1})
 	}
 	return r
 }
@@ -203,7 +204,7 @@ func (r *reporter) onPointsAck(next int64) {
 		// The files still hold everything.
 		f.close()
 		*f = pointFeed{have: next}
-		r.at.acked.points = mark{}
+		r.at.acked.points = mark{} // and safe stays: behind it nothing can be read again
 		return
 	}
 	f.have = max(f.have, next)
@@ -214,8 +215,18 @@ func (r *reporter) onPointsAck(next int64) {
 func (r *reporter) settlePoints() {
 	f := &r.points
 	for len(f.flying) > 0 && f.flying[0].next <= f.have {
-		r.at.acked.points = f.flying[0]
+		r.settled(f.flying[0])
 		f.flying = f.flying[1:]
+	}
+}
+
+// settled moves the acknowledged mark.
+func (r *reporter) settled(m mark) {
+	r.at.acked.points = m
+	r.at.mu.Lock()
+	defer r.at.mu.Unlock()
+	if m.next >= r.at.safe.next {
+		r.at.safe = m
 	}
 }
 
@@ -245,6 +256,9 @@ func (r *reporter) sendPoints(ended bool) error {
 		f.failures = 0
 		if len(points) == 0 {
 			f.drained = ended
+			if len(f.flying) == 0 {
+				r.settled(mark{f.next, f.source.position()}) // no need to read that again
+			}
 			return nil
 		}
 		first := f.next
@@ -287,7 +301,14 @@ func (r *reporter) readPoints(ended bool) (points []sweeps.Point, err error) {
 // sendLog sends the output that is there and that fits into the window.
 func (r *reporter) sendLog(l *logFeed, ended bool) error {
 	for !l.drained && l.sent-r.at.acked.logs[l.stream] < logWindow {
-		data, err := r.at.readLog(l.stream, l.sent, logChunk)
+		var data []byte
+		var err error
+		if ended && l.final < 0 {
+			l.final, err = r.at.logSize(l.stream)
+		}
+		if err == nil {
+			data, err = r.at.readLog(l.stream, l.sent, logChunk, l.final)
+		}
 		if err != nil {
 			r.at.warn([]string{err.Error()})
 			l.failures++

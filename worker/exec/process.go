@@ -25,6 +25,7 @@ const noteAfter = 200 * time.Millisecond
 type Process struct {
 	cmd     Command
 	leader  *os.Process
+	ending  pidfd
 	started time.Time
 	oom     oomCounter
 	done    chan struct{}
@@ -95,8 +96,10 @@ func (c Command) Start(base []string) (*Process, error) {
 	defer func() { _ = stderr.Close() }()
 
 	p := &Process{cmd: c, done: make(chan struct{}), oom: newOOMCounter()}
+	attr := ownGroup()
+	p.ending.ask(attr)
 	p.leader, err = os.StartProcess(c.Path, c.Argv, &os.ProcAttr{
-		Dir: c.Dir, Env: joinEnv(base, c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: ownGroup(),
+		Dir: c.Dir, Env: joinEnv(base, c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: attr,
 	})
 	if err != nil {
 		return nil, startError(c, err)
@@ -199,6 +202,7 @@ func (p *Process) Kill() {
 
 // wait waits for the leader, ends what it left behind, and decides the outcome.
 func (p *Process) wait() {
+	p.ending.await()
 	state, err := p.leader.Wait()
 	p.mu.Lock()
 	p.exited = true

@@ -117,13 +117,27 @@ func (s Spec) prepare() error {
 			return fmt.Errorf("make the attempt's directory: %w", err)
 		}
 	}
-	if err := os.WriteFile(ParamsFile(s.AttemptDir), append(s.Params.JSON(), '\n'), 0o644); err != nil {
+	if err := overwrite(ParamsFile(s.AttemptDir), append(s.Params.JSON(), '\n')); err != nil {
 		return fmt.Errorf("write the attempt's parameters: %w", err)
 	}
 	if st, err := os.Stat(s.Dir); err != nil || !st.IsDir() {
 		return fmt.Errorf("%w: the working directory %s does not exist here", ErrSpec, s.Dir)
 	}
 	return nil
+}
+
+// overwrite is os.WriteFile, but does not empty the file first: some file systems take
+// that for a reason to write to the disk at once.
+func overwrite(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if st, e := f.Stat(); err == nil && e == nil && st.Size() != int64(len(data)) {
+		err = f.Truncate(int64(len(data)))
+	}
+	return errors.Join(err, f.Close())
 }
 
 // makeDir is os.MkdirAll for a directory that is there, or whose parent is, mostly.

@@ -34,10 +34,12 @@ const envLinger = "SWATH_KEEPER_LINGER"
 const ready = "ready"
 
 // patience is how long a keeper may take to start, to answer, and to end.
-const patience = 10 * time.Second
+var patience = 10 * time.Second // shorter in tests
 
 // ErrNone says that no keeper serves the place.
 var ErrNone = errors.New("no keeper")
+
+var errForeign = errors.New("it speaks another protocol: another version of the program started it")
 
 // Client is the agent's side of a keeper. Its methods may be called by any goroutine.
 type Client struct {
@@ -67,6 +69,9 @@ func Connect(place string) (*Client, []Attempt, error) {
 	w, err := c.greet(dec)
 	if err != nil {
 		_ = conn.Close() // nothing came of it
+		if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errForeign) {
+			return nil, nil, fmt.Errorf("%w: it was about to end: %w", ErrNone, err)
+		}
 		return nil, nil, fmt.Errorf("connect to the keeper in %s: %w", place, err)
 	}
 	for i := range w.Attempts { // before their ends can come
@@ -111,7 +116,7 @@ func (c *Client) greet(dec *gob.Decoder) (welcome, error) {
 		return welcome{}, err
 	}
 	if m.Welcome == nil || m.Welcome.Protocol != protocol {
-		return welcome{}, errors.New("it speaks another protocol")
+		return welcome{}, errForeign
 	}
 	return *m.Welcome, c.line.conn.SetDeadline(time.Time{})
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -52,10 +53,10 @@ func serve(place string) (code int) {
 			k.onSignal()
 		}
 	}()
+	// It starts, waits and tells; a second thread would only be woken to find nothing to do.
+	runtime.GOMAXPROCS(1)
 	fmt.Println(ready)
-	stop := startProf()
 	k.run()
-	stop()
 	return 0
 }
 
@@ -113,10 +114,7 @@ func open(place string, log *slog.Logger) (*keeper, error) {
 
 // run serves one agent after the other until there is nothing more to keep.
 func (k *keeper) run() {
-	for !k.over() {
-		if err := k.listener.SetDeadline(time.Now().Add(k.linger / 4)); err != nil {
-			k.log.Error("waiting for an agent", "err", err)
-		}
+	for k.await() {
 		conn, err := k.listener.Accept()
 		switch {
 		case err == nil:
@@ -130,20 +128,42 @@ func (k *keeper) run() {
 	k.running.Wait()
 }
 
-// over reports whether the keeper may end, and ends what nobody came for.
-func (k *keeper) over() bool {
+// await sets how long to wait for an agent. It returns false if the keeper may end, and
+// ends what nobody came for.
+func (k *keeper) await() bool {
 	k.mu.Lock()
-	idle := k.alive == 0
-	sinceAgent, sinceExit := time.Since(k.lastSeen), time.Since(k.lastExit)
-	quit := k.quit
-	k.mu.Unlock()
-	if idle {
-		return quit || min(sinceAgent, sinceExit) >= k.linger
+	now := time.Now()
+	until := k.lastSeen.Add(k.abandon)
+	abandoned := k.alive > 0 && !until.After(now)
+	if abandoned {
+		until = now.Add(k.linger) // it takes the grace, and poke tells
 	}
-	if sinceAgent >= k.abandon {
+	if k.alive == 0 {
+		until = k.lastSeen
+		if k.lastExit.After(until) {
+			until = k.lastExit
+		}
+		until = until.Add(k.linger)
+		if k.quit || !until.After(now) {
+			k.mu.Unlock()
+			return false
+		}
+	}
+	if err := k.listener.SetDeadline(until); err != nil {
+		k.log.Error("waiting for an agent", "err", err)
+	}
+	k.mu.Unlock()
+	if abandoned {
 		k.stopAll(sweeps.ClassLost, fmt.Sprintf("no worker came back for %s", k.abandon))
 	}
-	return false
+	return true
+}
+
+// poke has await look again. The caller holds mu.
+func (k *keeper) poke() {
+	if k.agent == nil {
+		_ = k.listener.SetDeadline(time.Now()) // it may be closed
+	}
 }
 
 // onSignal is what a signal comes to: an agent that is there was told, too, or does not
@@ -203,8 +223,8 @@ func (k *keeper) attend(conn net.Conn) {
 				p.Kill()
 			}
 		}
-		if m.Quit && k.mayQuit() {
-			break
+		if m.Quit {
+			k.endSoon()
 		}
 	}
 	starting.Wait()
@@ -270,11 +290,20 @@ func (k *keeper) save(a *kept) {
 	}
 }
 
-func (k *keeper) mayQuit() bool {
+// endSoon ends the keeper when nothing runs.
+func (k *keeper) endSoon() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.quit = k.alive == 0
-	return k.quit
+	k.quit = true
+	k.dismiss()
+}
+
+// dismiss ends the agent's connection if the keeper is to end and may. The caller holds
+// mu.
+func (k *keeper) dismiss() {
+	if k.quit && k.alive == 0 && k.agent != nil {
+		_ = k.agent.conn.Close() // attend sees it
+	}
 }
 
 func (k *keeper) process(key string) *exec.Process {
@@ -341,6 +370,8 @@ func (k *keeper) begin(agent *line, m start, env []string, starting *sync.WaitGr
 func (k *keeper) left() {
 	k.alive--
 	k.lastExit = time.Now()
+	k.dismiss()
+	k.poke()
 }
 
 // end waits for the attempt's end, and tells the agent, or else the disk.

@@ -1,0 +1,320 @@
+//go:build unix
+
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"swath/sweeps"
+	"swath/worker/exec"
+)
+
+// The test binary is its own keeper: it links this package.
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func spawn(t *testing.T, place string) *Client {
+	t.Helper()
+	c, err := Spawn(place, self(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Quit(); err != nil && !t.Failed() {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func connect(t *testing.T, place string) (*Client, map[string]Attempt) {
+	t.Helper()
+	c, list, err := Connect(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Leave)
+	attempts := map[string]Attempt{}
+	for _, a := range list {
+		attempts[a.Key] = a
+	}
+	return c, attempts
+}
+
+func shell(t *testing.T, script string) exec.Command {
+	t.Helper()
+	cmd, err := exec.Prepare(exec.Spec{
+		Argv: []string{"sh", "-c", script}, AttemptDir: t.TempDir(), Sweep: "s", Trial: "t", Attempt: 1, Grace: 100 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+var record = Record{File: "record", Content: []byte("what the agent wrote")}
+
+func begin(t *testing.T, c *Client, key, script string) *Process {
+	t.Helper()
+	p, err := c.Start(key, record, shell(t, script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 4000 {
+		if ok() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatalf("never came: %s", what)
+}
+
+func alive(pid int) bool {
+	if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || !strings.Contains(string(stat), ") Z ")
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestWhatPackageExecSaysComesThrough(t *testing.T) {
+	t.Setenv("FROM_THE_AGENT", "yes")
+	c := spawn(t, t.TempDir())
+	p := begin(t, c, "exits", "echo $FROM_THE_AGENT $SWATH_SWEEP [$"+EnvPlace+"]; exit 7")
+	if o, ended := p.Wait(); o.Class != sweeps.ClassExit || o.ExitCode != 7 || time.Since(ended) > time.Hour || p.Pid() <= 0 {
+		t.Errorf("outcome %+v at %v", o, ended)
+	}
+	if got := read(t, filepath.Join(p.dir, "stdout")); got != "yes s []\n" {
+		t.Errorf("it printed %q", got)
+	}
+	if _, err := exec.LoadEnd(p.dir); err == nil {
+		t.Error("the end is on disk, though the agent knows it")
+	}
+	if o, _ := begin(t, c, "well", "true").Wait(); !o.OK() {
+		t.Errorf("outcome %+v", o)
+	}
+	p = begin(t, c, "stopped", "sleep 1000")
+	p.Stop(sweeps.ClassPreempted, "because")
+	if o, _ := p.Wait(); o.Class != sweeps.ClassPreempted || o.Message != "because" {
+		t.Errorf("outcome %+v", o)
+	}
+	p = begin(t, c, "killed", "trap '' TERM; sleep 1000")
+	p.Kill()
+	if o, _ := p.Wait(); o.Class != sweeps.ClassCancelled {
+		t.Errorf("outcome %+v", o)
+	}
+	cmd := shell(t, "true")
+	cmd.Path = filepath.Join(cmd.AttemptDir, "nothing")
+	_, err := c.Start("refused", record, cmd)
+	if o := exec.StartOutcome(err); err == nil || o.Class != sweeps.ClassSpec || !strings.Contains(o.Message, "nothing") {
+		t.Errorf("error %v", err)
+	}
+	for range 100 {
+		c.Forget("well")
+	}
+}
+
+func TestTheNextAgentIsTold(t *testing.T) {
+	place := t.TempDir()
+	if _, _, err := Connect(place); !errors.Is(err, ErrNone) {
+		t.Errorf("without a keeper: %v", err)
+	}
+	first := spawn(t, place)
+	gate := filepath.Join(t.TempDir(), "gate")
+	runs := begin(t, first, "runs", "while [ ! -e "+gate+" ]; do sleep 0.01; done; exit 3")
+	ended, forgotten := begin(t, first, "ended", "exit 4"), begin(t, first, "forgotten", "exit 5")
+	meanwhile := begin(t, first, "meanwhile", "while [ ! -e "+gate+".2 ]; do sleep 0.01; done; exit 6")
+	stranger := begin(t, first, "stranger", "sleep 1000")
+	ended.Wait()
+	forgotten.Wait()
+	first.Forget("forgotten")
+	first.Forget("nobody")
+	stranger.Stop(sweeps.ClassCancelled, "") // which takes what is to be forgotten along
+	stranger.Wait()
+	stranger = begin(t, first, "stranger 2", "sleep 1000")
+	first.Leave()
+	if err := os.WriteFile(gate+".2", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end on disk", func() bool { _, err := exec.LoadEnd(meanwhile.dir); return err == nil })
+	if got := read(t, filepath.Join(runs.dir, record.File)); got != string(record.Content) {
+		t.Errorf("the record is %q", got)
+	}
+
+	second, attempts := connect(t, place)
+	if len(attempts) != 5 {
+		t.Errorf("the keeper keeps %v", attempts)
+	}
+	for key, code := range map[string]int{"ended": 4, "meanwhile": 6} {
+		if a := attempts[key]; a.Outcome == nil || a.Outcome.ExitCode != code || a.Process() != nil {
+			t.Errorf("%s: %+v", key, a)
+		}
+	}
+	a := attempts["runs"]
+	if a.Outcome != nil || a.PID != runs.Pid() || string(a.Record) != string(record.Content) || a.Dir != runs.dir {
+		t.Fatalf("runs: %+v", a)
+	}
+	second.Drop("stranger 2")
+	eventually(t, "the end of the stranger", func() bool { return !alive(stranger.Pid()) })
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := a.Process().Wait(); o.ExitCode != 3 {
+		t.Errorf("outcome %+v", o)
+	}
+	if err := second.Quit(); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := Connect(place); !errors.Is(err, ErrNone) {
+		t.Errorf("after the end: %v", err)
+	}
+	spawn(t, place) // in the same place, where a socket is left
+}
+
+func TestALongPath(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("only with /proc is there a way around the limit")
+	}
+	place := filepath.Join(t.TempDir(), strings.Repeat("long", 40))
+	if err := os.Mkdir(place, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Connect(place); !errors.Is(err, ErrNone) {
+		t.Errorf("without a keeper: %v", err)
+	}
+	c := spawn(t, place)
+	if o, _ := begin(t, c, "x", "exit 9").Wait(); o.ExitCode != 9 {
+		t.Errorf("outcome %+v", o)
+	}
+}
+
+func TestOnlyItsUserMayConnect(t *testing.T) {
+	place := t.TempDir()
+	spawn(t, place)
+	st, err := os.Stat(filepath.Join(place, socketName))
+	if err != nil || st.Mode().Perm()&0o077 != 0 {
+		t.Errorf("the socket is %v, %v", st.Mode(), err)
+	}
+}
+
+func TestSignalsAreTheAgents(t *testing.T) {
+	place := t.TempDir()
+	c := spawn(t, place)
+	p := begin(t, c, "x", "exec sleep 1000")
+	pid := keeperPid(t, p.Pid())
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+		if err := syscall.Kill(pid, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o, _ := begin(t, c, "y", "exit 2").Wait(); o.ExitCode != 2 {
+		t.Errorf("outcome %+v", o)
+	}
+	if !alive(p.Pid()) {
+		t.Error("the trainer was ended")
+	}
+	c.Leave()
+	eventually(t, "the keeper to see that the agent left", func() bool {
+		_, err := os.Stat(filepath.Join(p.dir, record.File))
+		return err == nil
+	})
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-c.reaped
+	if o, err := exec.LoadEnd(p.dir); err != nil || o.Class != sweeps.ClassPreempted {
+		t.Errorf("outcome %+v, %v", o, err)
+	}
+}
+
+// keeperPid is the trainer's parent.
+func keeperPid(t *testing.T, trainer int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", trainer))
+	if err != nil {
+		t.Skip("only /proc tells the parent of a process")
+	}
+	var state string
+	var pid int
+	rest := string(b[strings.LastIndexByte(string(b), ')')+1:])
+	if _, err := fmt.Sscan(rest, &state, &pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func TestItEndsWhenNobodyComes(t *testing.T) {
+	t.Setenv(envLinger, "40ms")
+	c := spawn(t, t.TempDir())
+	begin(t, c, "x", "true").Wait()
+	c.Leave()
+	<-c.reaped
+}
+
+func TestAKeeperThatHangsIsReplaced(t *testing.T) {
+	place := t.TempDir()
+	c := spawn(t, place)
+	p := begin(t, c, "x", "exec sleep 1000")
+	pid := keeperPid(t, p.Pid())
+	before := patience
+	patience = 50 * time.Millisecond
+	defer func() { patience = before }()
+	c.Leave()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Connect(place); err == nil || errors.Is(err, ErrNone) {
+		t.Errorf("error %v", err)
+	}
+	patience = before
+	second := spawn(t, place)
+	<-c.reaped
+	if o, _ := begin(t, second, "y", "exit 8").Wait(); o.ExitCode != 8 {
+		t.Errorf("outcome %+v", o)
+	}
+	if killed, err := exec.KillOrphan(p.dir); !killed || err != nil {
+		t.Errorf("the trainer of the first: killed %v, %v", killed, err)
+	}
+}
+
+func TestWhatIsNoKeeperIsNotTakenForOne(t *testing.T) {
+	for _, binary := range []string{"/bin/echo", "/no/such/program"} {
+		if _, err := Spawn(t.TempDir(), binary); err == nil || !strings.Contains(err.Error(), "start a keeper: ") {
+			t.Errorf("%s: %v", binary, err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Spawn(file, self(t)); err == nil {
+		t.Error("a place that is none")
+	}
+}
