@@ -299,7 +299,6 @@ func newAgent(t testing.TB, c *coordinator, home string, change func(*Config)) *
 		Home: home, Slots: 4, WorkDir: t.TempDir(), Grace: 100 * time.Millisecond, Dial: c.dial,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
-	cfg.Binary = self(t)
 	if testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
