@@ -279,7 +279,7 @@ func (a *app) refills(ctx context.Context, b dispatchBench, home string, r *disp
 func (a *app) benchWorkers(ctx context.Context, b dispatchBench, addr, home string, run time.Duration, refills *load.Refills) (stop func() error, err error) {
 	if b.simulate {
 		return load.Fleet{
-			Addr: addr, Workers: b.workers, Connections: b.workers, Slots: b.slots, Prefetch: b.prefetch, Run: run, Refills: refills,
+			Addr: addr, Workers: b.workers, Connections: min(b.workers, 100), Slots: b.slots, Prefetch: b.prefetch, Run: run, Refills: refills,
 		}.Start(ctx)
 	}
 	return a.benchAgents(ctx, b, addr, home, refills)

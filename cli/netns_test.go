@@ -140,7 +140,7 @@ func TestNetwork(t *testing.T) {
 		t.Skipf("no network namespaces here: %v: %s", err, out)
 	}
 	const (
-		trials = 60
+		trials = 80
 		steps  = 12
 		lease  = 6 * time.Second
 	)
@@ -209,6 +209,16 @@ i=1; while [ $i -le %d ]; do echo "step=$i loss=0.$i"; sleep 0.15; i=$((i+1)); d
 	progress(4)
 	if twice := repeated(t, began); len(twice) > 0 {
 		t.Errorf("trials %v began twice, and no worker was away for longer than its lease", twice)
+	}
+
+	say("worker b's agent is killed while its network is down, and started again: its trainers went on")
+	n.plug("b", false)
+	b.kill()
+	n.plug("b", true)
+	b = worker("b")
+	progress(4)
+	if twice := repeated(t, began); len(twice) > 0 {
+		t.Errorf("trials %v began twice: the new agent did not adopt those of the old one", twice)
 	}
 
 	say("worker a is cut off for longer than its lease: its trials go to b, and what it says of them later is refused")

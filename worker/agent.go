@@ -36,7 +36,8 @@ type Config struct {
 	WorkDir string
 	// DataDir holds the data sets; handed to the trainers, empty for none.
 	DataDir string
-	// Binary is the swath program, which runs the built-in trainers.
+	// Binary is the swath program, which runs the built-in trainers and the keeper. Where
+	// it is empty there are neither, and trainers die with a killed agent's attempts.
 	Binary string
 	// NoSpawn starts nothing: every attempt ends at once, well, without a process or a
 	// file. It is for measuring all the rest.
@@ -211,11 +212,19 @@ func (a *Agent) drain() {
 	a.mu.Unlock()
 	held := a.held()
 	a.log.Info("shutting down", "attempts", len(held))
-	for _, at := range held {
-		at.stop(sweeps.ClassPreempted, "the worker was shut down")
+	// Those that wait for a slot first: the slot of one that is stopped is not to be theirs.
+	for _, running := range []bool{false, true} {
+		for _, at := range held {
+			if began, _ := at.progress(); began == running {
+				at.stop(sweeps.ClassPreempted, "the worker was shut down")
+			}
+		}
 	}
 	for _, at := range held {
-		<-at.done // package exec sees to it that this takes no longer than the grace
+		select {
+		case <-at.done: // package exec sees to it that this takes no longer than the grace
+		case <-at.returned:
+		}
 	}
 	late := time.After(a.times.farewell)
 	for {

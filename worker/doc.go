@@ -5,7 +5,10 @@
 // # Vocabulary
 //
 //   - The agent holds an attempt from the moment that Start arrives until Forget does:
-//     running first, then ended and waiting for its end to be acknowledged.
+//     waiting for a slot first, then running, then ended and waiting for its end to be
+//     acknowledged.
+//   - The keeper (package keeper) is the process that starts trainers in the agent's
+//     place, so that they outlive it. An agent adopts what an earlier one's keeper runs.
 //   - A session is one connection to the coordinator; the agent has at most one at a
 //     time, and a new one whenever the last broke.
 //   - A reporter tells the coordinator of one attempt during one session.
@@ -16,10 +19,12 @@
 //
 //	<home>/worker/<n>/lock                     held while an agent runs
 //	                  id                       the worker's identity, drawn once
+//	                  keeper.sock, keeper.log  and process.json: the keeper's
 //	                  attempts/<sweep>-<index>-<attempt>/
-//	                      attempt.json         everything of Start; there before the process
-//	                      ended.json           how it ended; there before it is reported
+//	                      attempt.json         everything of Start; there once it lasts
+//	                      ended.json           how it ended; there once nobody takes note
 //	                      batches.jsonl        in which order points were read; see source.go
+//	                      place.json           from where on they can be; see logs.go
 //	                      …                    what package exec keeps: report, output, process
 //	<home>/artifacts/<sweep name>/<index>/     what trials left in their artifact directory
 //
@@ -28,9 +33,15 @@
 //
 // # Rules
 //
-//   - Disk first: an attempt is on disk before its process starts, its end before it is
-//     reported, and points and output are read from the files that the trainer writes.
-//     Memory holds a bounded window of them, however long the coordinator is away.
+//   - Points and output are read from the files that the trainer writes. Memory holds a
+//     bounded window of them, however long the coordinator is away.
+//   - What is on disk is there for the next agent, not for the next boot: with the machine
+//     the trainers die, and their attempts are lost whatever is known of them. So records
+//     are not fsynced. And what the keeper remembers need not be on disk: an attempt's
+//     record is written when it has run for a moment (the keeper writes it at once should
+//     the agent die), its end when the coordinator has not acknowledged it in a moment.
+//     Short trials never come to that, and cost little more than their process. An end
+//     that waits for the coordinator is fsynced: it may be that of days of training.
 //   - A session starts from what was acknowledged, not from what was sent. So nothing
 //     need be remembered of a session that broke: its reporters end with it, and the
 //     next one's read again from the last acknowledged position. The same bytes yield
@@ -40,11 +51,17 @@
 //   - An attempt's directory is removed when Forget arrives and not before. The files in
 //     its artifact directory are moved to the home's artifacts first, where a later
 //     attempt of the trial replaces those of an earlier one.
-//   - How many attempts run at a time is the coordinator's business. The agent refuses
-//     none: it runs whatever it is told to, and logs a warning if that is more than it
-//     has slots or GPUs for. What it cannot start it reports as ended, with the reason.
-//   - An agent that was killed left its trainers behind. The next one on the same home
-//     ends them (those that /proc proves to be the ones it recorded; never another
-//     process that got the same number) and reports the attempts as lost, with all
-//     that they measured; see recover.go.
+//   - The agent refuses no attempt. As many run as there are slots, and as their resources
+//     allow; the others wait, in the order in which they came. A slot is free the moment
+//     that its process has ended, before anybody is told. GPUs are handed out when a
+//     process starts. What cannot be started is reported as ended, with the reason.
+//   - Those that wait are given back when the coordinator recalls them, and die with the
+//     agent: the next one does not list them, and the coordinator, which never heard
+//     that they started, sends them again if they are still wanted.
+//   - An agent that was killed left its trainers with the keeper, and the next one adopts
+//     them, or learns how they ended. Where the keeper was killed, too, or there was
+//     none, it ends them (those that /proc proves to be the ones it recorded; never
+//     another process that got the same number) and reports the attempts as lost, with
+//     all that they measured; see recover.go.
+//   - What a trainer prints is bounded, on disk and at the coordinator; see logs.go.
 package worker

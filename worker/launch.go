@@ -22,14 +22,17 @@ func (at *attempt) prepare() (exec.Command, error) {
 	if err != nil {
 		return exec.Command{}, fmt.Errorf("%w: the sweep file is not understood here; is worker %s older than the coordinator? %w", exec.ErrSpec, a.cfg.Name, err)
 	}
-	// Whatever is there is not this attempt's: attempts that are held are not begun again.
-	if err := os.RemoveAll(at.dir); err != nil {
-		return exec.Command{}, fmt.Errorf("clear the attempt's directory: %w", err)
+	made := a.spares.take(at.dir)
+	if !made {
+		// Whatever is there is not this attempt's: those that are held are not begun again.
+		if err := os.RemoveAll(at.dir); err != nil {
+			return exec.Command{}, fmt.Errorf("clear the attempt's directory: %w", err)
+		}
 	}
-	a.spares.take(at.dir)
 	run := exec.Spec{
 		Dir:        at.workDir(),
 		AttemptDir: at.dir,
+		Made:       made,
 		DataDir:    a.cfg.DataDir,
 		Params:     m.Params,
 		Sweep:      m.SweepName,

@@ -32,19 +32,18 @@ const (
 	maxSpares   = 64
 )
 
-// take gives an attempt a spare for its directory, if there is one. Whoever gets none
-// makes its own.
-func (s *spares) take(dir string) {
+// take gives an attempt a spare for its directory, and reports whether there was one.
+func (s *spares) take(dir string) bool {
 	s.mu.Lock()
 	n := len(s.free)
 	if n == 0 {
 		s.mu.Unlock()
-		return
+		return false
 	}
 	spare := s.free[n-1]
 	s.free = s.free[:n-1]
 	s.mu.Unlock()
-	_ = os.Rename(spare, dir) // one that somebody removed is not there for this one either
+	return os.Rename(spare, dir) == nil // not over anything that is there already
 }
 
 // give takes the directory of an attempt that is over, and reports whether it would do.
@@ -53,6 +52,7 @@ func (s *spares) give(dir string) bool {
 	if err != nil {
 		return false
 	}
+	folders := 0
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		switch name := e.Name(); {
@@ -62,9 +62,11 @@ func (s *spares) give(dir string) bool {
 			}
 		case name != "checkpoint" && name != "artifacts", !s.asMade(path), !empty(path):
 			return false
+		default:
+			folders++
 		}
 	}
-	if !s.asMade(dir) {
+	if folders < 2 || !s.asMade(dir) {
 		return false
 	}
 	s.mu.Lock()

@@ -78,10 +78,10 @@ func (g *Ingest) Send(ctx context.Context, s Session, id sweeps.WorkerID) (time.
 	// One goroutine sends and another receives, as the session wants it; acks tells the
 	// sender that a window moved.
 	acks := make(chan wire.PointsAck, len(refs)*windowPoints/batchPoints+1)
-	received := make(chan error, 1)
+	received := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() { received <- receiveAcks(ctx, s, acks) }()
+	go func() { defer close(received); receiveAcks(ctx, s, acks) }()
 	if err := g.sendAll(ctx, s, refs, acks); err != nil {
 		return 0, err
 	}
@@ -95,7 +95,7 @@ func (g *Ingest) Send(ctx context.Context, s Session, id sweeps.WorkerID) (time.
 	if err := s.CloseSend(); err != nil {
 		return 0, err
 	}
-	_ = <-received // it ends with the session, as it was told to
+	<-received
 	return elapsed, nil
 }
 
@@ -120,12 +120,13 @@ func (g *Ingest) take(s Session) ([]sweeps.AttemptRef, error) {
 	return refs, nil
 }
 
-func receiveAcks(ctx context.Context, s Session, acks chan<- wire.PointsAck) error {
+// receiveAcks hands acknowledgements on until the session ends or ctx is done.
+func receiveAcks(ctx context.Context, s Session, acks chan<- wire.PointsAck) {
+	defer close(acks)
 	for {
 		m, err := s.Recv()
 		if err != nil {
-			close(acks)
-			return err
+			return
 		}
 		ack, ok := m.(wire.PointsAck)
 		if !ok {
@@ -134,8 +135,7 @@ func receiveAcks(ctx context.Context, s Session, acks chan<- wire.PointsAck) err
 		select {
 		case acks <- ack:
 		case <-ctx.Done():
-			close(acks)
-			return ctx.Err()
+			return
 		}
 	}
 }

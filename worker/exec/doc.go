@@ -6,8 +6,8 @@
 //
 //   - The attempt directory holds everything of one attempt: the parameters (params.json),
 //     the report file (report.jsonl), standard output and error (stdout, stderr), the
-//     folders checkpoint and artifacts unless they are elsewhere, and while the trainer
-//     runs, process.json.
+//     folders checkpoint and artifacts unless they are elsewhere, while the trainer runs
+//     process.json, and ended.json where somebody had a reason to save the end.
 //   - The leader is the process that was started; its group is all its descendants that
 //     did not leave the group on purpose.
 //
@@ -21,4 +21,6 @@
 //     before the attempt counts as done. After a stop the rest has the remaining grace (a
 //     shell dies at once, the trainer in it may still be writing its checkpoint).
 //   - How an attempt ended is decided in one pure function; see classify.go.
+//   - To prepare an attempt and to start it are two things, so that another process may
+//     do the second; see [Command].
 package exec

@@ -3,7 +3,6 @@ package exec
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +33,9 @@ type Spec struct {
 	// CheckpointDir and ArtifactDir are made where they do not exist; empty for folders
 	// of the attempt directory.
 	CheckpointDir, ArtifactDir string
-	DataDir                    string // handed down; empty for none
+	// Made says that the three are there.
+	Made    bool
+	DataDir string // handed down; empty for none
 
 	Params  sweeps.Params
 	Sweep   string // name or id, handed down
@@ -112,9 +113,11 @@ func (s Spec) normalize() (Spec, error) {
 
 // prepare makes the attempt's directories and writes its parameters.
 func (s Spec) prepare() error {
-	for _, dir := range []string{s.AttemptDir, s.CheckpointDir, s.ArtifactDir} {
-		if err := makeDir(dir); err != nil {
-			return fmt.Errorf("make the attempt's directory: %w", err)
+	if !s.Made {
+		for _, dir := range []string{s.AttemptDir, s.CheckpointDir, s.ArtifactDir} {
+			if err := makeDir(dir); err != nil {
+				return fmt.Errorf("make the attempt's directory: %w", err)
+			}
 		}
 	}
 	if err := overwrite(ParamsFile(s.AttemptDir), append(s.Params.JSON(), '\n')); err != nil {
@@ -140,15 +143,10 @@ func overwrite(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// makeDir is os.MkdirAll for a directory that is there, or whose parent is, mostly.
+// makeDir is os.MkdirAll for a directory whose parent is there, mostly.
 func makeDir(dir string) error {
-	switch err := os.Mkdir(dir, 0o755); {
-	case err == nil:
+	if os.Mkdir(dir, 0o755) == nil {
 		return nil
-	case errors.Is(err, fs.ErrExist):
-		if st, err := os.Stat(dir); err == nil && st.IsDir() {
-			return nil
-		}
 	}
 	return os.MkdirAll(dir, 0o755)
 }
