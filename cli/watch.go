@@ -119,7 +119,7 @@ func show(ctx context.Context, cl *client, id string, view view, leave func(*wir
 	}()
 	defer func() {
 		cancel()
-		_ = <-watched // it ends as it is told to
+		<-watched //nolint:errcheck // it ends as it is told to
 	}()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
