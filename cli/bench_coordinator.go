@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"time"
@@ -38,7 +37,7 @@ type usage struct {
 	CPU     time.Duration // of processors, by the program and by the system on its behalf
 	RSS     int64         // resident memory now, in bytes
 	PeakRSS int64         // at its highest
-	// Files are the sizes of the store's files, in bytes.
+	// Files are how much of the store's files is in use, in bytes.
 	Files map[string]int64
 }
 
@@ -108,11 +107,8 @@ func (a *app) serveLoad(ctx context.Context, listen string, noSync bool) (err er
 		if err != nil {
 			return err
 		}
-		u.Files = map[string]int64{}
-		for _, name := range []string{"state.db", "metrics.db"} {
-			if info, err := os.Stat(filepath.Join(a.cfg.Home, name)); err == nil {
-				u.Files[name] = info.Size()
-			}
+		if u.Files, err = stores.Sizes(); err != nil {
+			return err
 		}
 		if err := json.NewEncoder(a.stdout).Encode(u); err != nil {
 			return err

@@ -46,8 +46,8 @@ func (a *app) benchIngestCommand() *cobra.Command {
 sends it the points of typical training runs (a loss and an accuracy, logged every 50 ms), in
 messages of 1000 points as a worker does. The time is that from the first point sent to the
 last one acknowledged, and a point is acknowledged when it is on the disk. What a point takes
-on the disk is the size of metrics.db, with what it has reserved beyond its last page, so that
-few points look large.`,
+on the disk is what is in use of metrics.db: up to its last page, with pages that are free and
+without what the file has reserved to grow into.`,
 		Example: `  swath bench ingest
   swath bench ingest --points 10000000 --attempts 100 --json`,
 		Args: exactArgs(0, "no arguments"),

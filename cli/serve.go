@@ -62,6 +62,13 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	go func() { s.ended <- s.coord.Run(ctx) }()
+	select {
+	case <-s.coord.Ready(): // whoever reads that it is ready may submit at once
+	case err := <-s.ended:
+		cancel()
+		_ = listener.Close() // nobody was served
+		return nil, errors.Join(err, stores.Close())
+	}
 	go func() { s.ended <- s.grpc.Serve(listener) }()
 	if err := writeAddress(s.home, s.addr); err != nil {
 		return nil, errors.Join(err, s.stop())

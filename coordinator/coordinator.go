@@ -329,6 +329,9 @@ func (c *Coordinator) request(ctx context.Context, r request) error {
 	}
 }
 
+// Ready is closed when the loop has loaded its state and sweeps and workers are taken.
+func (c *Coordinator) Ready() <-chan struct{} { return c.running }
+
 // Running reports whether the loop runs: whether sweeps and workers are taken.
 func (c *Coordinator) Running() bool {
 	select {
