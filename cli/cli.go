@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -42,6 +43,7 @@ type app struct {
 // Run runs the command line args (without the program's name) and returns the exit code.
 // ctx is done when the user wants an end.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	stdout, stderr = &output{w: stdout}, &output{w: stderr}
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := a.root()
 	root.SetArgs(append([]string{}, args...)) // nil would mean this process's own
@@ -202,6 +204,9 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 
 // terminal reports whether w is a terminal, and how wide it is.
 func terminal(w io.Writer) (width int, is bool) {
+	if o, is := w.(*output); is {
+		w = o.w
+	}
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0, false
@@ -211,6 +216,18 @@ func terminal(w io.Writer) (width int, is bool) {
 		width = 80
 	}
 	return width, true
+}
+
+// output is a stream that several write to: the verb, and the loggers of what it started.
+type output struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
 }
 
 // note prints a line for people.

@@ -553,8 +553,8 @@ func (*Heartbeat) Descriptor() ([]byte, []int) {
 }
 
 // Start tells the worker to run an attempt. It holds everything that the worker needs
-// to know of the sweep. The worker writes it to disk before it starts the process, and
-// answers a repetition of one that it holds with nothing.
+// to know of the sweep. The worker writes it to disk, or hands it to its keeper, before
+// the process starts, and answers a repetition of one that it holds with nothing.
 type Start struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
