@@ -3,28 +3,17 @@ package dcgan
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"swath/trainer"
-	"swath/trainer/checkpoint"
 	"swath/trainer/data"
 )
 
 // Recorder takes what a training measures; a report.Session is one.
-type Recorder interface {
-	// Report records metrics at a step.
-	Report(step int64, metrics map[string]float64) error
-	// Progress records what fraction of the training is done, and in which epoch it is.
-	Progress(fraction float64, epoch int64) error
-}
+type Recorder = trainer.Recorder
 
 // Options are the surroundings of a training. The zero value has none.
-type Options struct {
-	CheckpointDir string       // an existing folder for checkpoints; empty: none are kept
-	ArtifactDir   string       // an existing folder for the pictures; empty: none are made
-	Log           *slog.Logger // for what a person may want to know; nil: nothing is said
-}
+type Options = trainer.Options
 
 // Train trains a model on d.
 //
@@ -39,9 +28,6 @@ type Options struct {
 // images_per_second are then, bit for bit, those of a training that was not interrupted.
 // A checkpoint of another training is an error.
 func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Options) error {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	c := &m.Config
 	r := &run{model: m, loader: loader{data: d}, perEpoch: d.Train.Len() / c.BatchSize, history: trainer.History{To: rec.Report}}
 	if r.perEpoch == 0 {
@@ -62,10 +48,8 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 		Report:   r.report,
 		Progress: rec.Progress,
 	}
-	if o.CheckpointDir != "" {
-		if err := r.keep(&loop, o); err != nil {
-			return err
-		}
+	if err := loop.Keep(o, identity(c, d), r.restore, r.checkpoint); err != nil {
+		return err
 	}
 	if err := loop.Run(ctx); err != nil {
 		return err
@@ -74,32 +58,6 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 		return nil
 	}
 	return r.pictures.strips()
-}
-
-// keep makes the loop keep checkpoints, and go on from the latest.
-func (r *run) keep(loop *trainer.Loop, o Options) error {
-	folder := &checkpoint.Folder{Path: o.CheckpointDir, Identity: identity(&r.model.Config, r.loader.data)}
-	saved, skipped, err := folder.Latest()
-	for _, s := range skipped {
-		o.Log.Warn(s.Error())
-	}
-	if err != nil {
-		return err
-	}
-	if saved != nil {
-		if loop.From, err = r.restore(saved); err != nil {
-			return fmt.Errorf("going on from the checkpoint of step %d in %s: %w", saved.Step, o.CheckpointDir, err)
-		}
-		o.Log.Info("going on from a checkpoint", "epoch", loop.From.Epoch, "step", saved.Step)
-	}
-	loop.Checkpoint = func(at trainer.Position) error {
-		saved, err := r.checkpoint(at)
-		if err != nil {
-			return err
-		}
-		return folder.Save(saved)
-	}
-	return nil
 }
 
 // run is the state of a training between its steps.

@@ -3,28 +3,17 @@ package vit
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"swath/trainer"
-	"swath/trainer/checkpoint"
 	"swath/trainer/data"
 )
 
 // Recorder takes what a training measures; a report.Session is one.
-type Recorder interface {
-	// Report records metrics at a step.
-	Report(step int64, metrics map[string]float64) error
-	// Progress records what fraction of the training is done, and in which epoch it is.
-	Progress(fraction float64, epoch int64) error
-}
+type Recorder = trainer.Recorder
 
 // Options are the surroundings of a training. The zero value has none.
-type Options struct {
-	CheckpointDir string       // an existing folder for checkpoints; empty: none are kept
-	ArtifactDir   string       // an existing folder for the artifacts; empty: none are made
-	Log           *slog.Logger // for what a person may want to know; nil: nothing is said
-}
+type Options = trainer.Options
 
 // Train trains a model on d and reports after each epoch, with the epoch as step:
 // train_loss and train_accuracy (means over the epoch's steps as they happened, so
@@ -39,9 +28,6 @@ type Options struct {
 // A checkpoint of another training is an error. At the end it leaves three artifacts:
 // see [writeArtifacts].
 func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Options) error {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	r, err := newRun(m, d, rec)
 	if err != nil {
 		return err
@@ -58,28 +44,8 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 		Progress:        rec.Progress,
 		CheckpointEvery: c.CheckpointEvery,
 	}
-	if o.CheckpointDir != "" {
-		folder := &checkpoint.Folder{Path: o.CheckpointDir, Identity: identity(c, d)}
-		saved, skipped, err := folder.Latest()
-		for _, s := range skipped {
-			o.Log.Warn(s.Error())
-		}
-		if err != nil {
-			return err
-		}
-		if saved != nil {
-			if loop.From, err = r.restore(saved); err != nil {
-				return fmt.Errorf("going on from the checkpoint of step %d in %s: %w", saved.Step, o.CheckpointDir, err)
-			}
-			o.Log.Info("going on from a checkpoint", "epoch", loop.From.Epoch, "step", saved.Step)
-		}
-		loop.Checkpoint = func(at trainer.Position) error {
-			saved, err := r.checkpoint(at)
-			if err != nil {
-				return err
-			}
-			return folder.Save(saved)
-		}
+	if err := loop.Keep(o, identity(c, d), r.restore, r.checkpoint); err != nil {
+		return err
 	}
 	if err := loop.Run(ctx); err != nil {
 		return err
