@@ -57,24 +57,12 @@ func (a *app) rerun(ctx context.Context, sweep string, failed bool, where string
 
 // matching are the indices of the trials that match and may be rerun.
 func (a *app) matching(ctx context.Context, cl *client, sweep, where string) ([]int64, error) {
-	st, err := cl.Sweep(ctx, sweep)
-	if err != nil {
-		return nil, err
-	}
-	f, err := parsed(st)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := a.rows(ctx, cl, string(st.ID), f)
-	if err != nil {
-		return nil, err
-	}
-	rows, err = query(resultsFlags{where: where}, rows, fieldsOf(f.spec, rows), f.spec.Objective)
+	found, err := a.ask(ctx, cl, sweep, resultsFlags{where: where})
 	if err != nil {
 		return nil, err
 	}
 	var indices []int64
-	for _, r := range rows {
+	for _, r := range found.rows {
 		if mayRerun(r) {
 			indices = append(indices, r.Index)
 		}

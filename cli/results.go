@@ -56,33 +56,47 @@ func (a *app) results(ctx context.Context, sweep string, fl resultsFlags) error 
 		return err
 	}
 	defer cl.close()
-	st, err := cl.Sweep(ctx, sweep)
+	found, err := a.ask(ctx, cl, sweep, fl)
 	if err != nil {
 		return err
 	}
-	f, err := parsed(st)
-	if err != nil {
-		return err
-	}
-	rows, err := a.rows(ctx, cl, string(st.ID), f)
-	if err != nil {
-		return err
-	}
-	fields := fieldsOf(f.spec, rows)
-	rows, err = query(fl, rows, fields, f.spec.Objective)
-	if err != nil {
-		return err
-	}
-	columns, err := results.ColumnsFor(format, fl.columns, fields, f.spec.Objective)
+	columns, err := results.ColumnsFor(format, fl.columns, found.fields, found.objective)
 	if err != nil {
 		return fmt.Errorf("--columns: %w", err)
 	}
 	width, _ := terminal(a.stdout)
-	empty := fmt.Sprintf("no trial of %s was started yet", st.Name)
+	empty := fmt.Sprintf("no trial of %s was started yet", found.sweep)
 	if fl.where != "" {
-		empty = fmt.Sprintf("no trial of %s matches --where '%s'", st.Name, fl.where)
+		empty = fmt.Sprintf("no trial of %s matches --where '%s'", found.sweep, fl.where)
 	}
-	return results.WriteRows(a.stdout, format, rows, results.Layout{Columns: columns, MaxWidth: width, Empty: empty})
+	return results.WriteRows(a.stdout, format, found.rows, results.Layout{Columns: columns, MaxWidth: width, Empty: empty})
+}
+
+// answer is what a query found.
+type answer struct {
+	sweep     string // its name
+	objective sweeps.Objective
+	fields    results.Fields // of all the sweep's rows
+	rows      []results.Row  // those that were asked for
+}
+
+// ask asks about the trials of a sweep.
+func (a *app) ask(ctx context.Context, cl *client, sweep string, fl resultsFlags) (*answer, error) {
+	st, err := cl.Sweep(ctx, sweep)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parsed(st)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.rows(ctx, cl, string(st.ID), f)
+	if err != nil {
+		return nil, err
+	}
+	found := &answer{sweep: st.Name, objective: f.spec.Objective, fields: fieldsOf(f.spec, rows)}
+	found.rows, err = query(fl, rows, found.fields, found.objective)
+	return found, err
 }
 
 // fieldsOf are the names that a query may use.
