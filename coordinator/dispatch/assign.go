@@ -43,7 +43,7 @@ func (s *State) Assign(now time.Time) {
 		}
 	}
 	for _, sw := range ready {
-		if t := sw.waiting.peek(); t != nil && t.Alone && sw.waiting.due(now) {
+		if sw.waiting.alone.due(now) {
 			free = s.reserve(sw, free)
 		}
 	}
@@ -71,7 +71,7 @@ func (s *State) reserve(sw *sweep, free []*worker) []*worker {
 
 // ready reports whether the sweep has a trial that may start now.
 func (s *State) ready(now time.Time, sw *sweep) bool {
-	return sw.State == sweeps.SweepRunning && (sw.waiting.due(now) || s.advance(now, sw))
+	return sw.State == sweeps.SweepRunning && (sw.waiting.shared.due(now) || s.advance(now, sw) || sw.waiting.alone.due(now))
 }
 
 // assignOne hands one trial to the worker, if there is one for it.
@@ -104,23 +104,25 @@ func before(a, b *sweep) bool {
 	return len(a.running) < len(b.running)
 }
 
-// startsOn reports whether the sweep's next trial may start on this worker: one that wants
-// to be alone only on an empty one.
+// startsOn reports whether a trial of a sweep that is ready may start on this worker: one
+// that wants to be alone only on an empty one.
 func (sw *sweep) startsOn(now time.Time, w *worker) bool {
-	return !sw.wantsAlone(now) || len(w.running) == 0 || sw.head != nil
+	return sw.startsBeside(now) || len(w.running) == 0
 }
 
-// wantsAlone reports whether the trial that is due for another attempt wants a worker of
-// its own.
-func (sw *sweep) wantsAlone(now time.Time) bool {
-	return sw.waiting.due(now) && sw.waiting.peek().Alone
+// startsBeside reports whether a trial of a sweep that is ready may start beside others.
+func (sw *sweep) startsBeside(now time.Time) bool {
+	return sw.head != nil || sw.waiting.shared.due(now)
 }
 
 // take returns the sweep's next trial for the worker: one that is due for another attempt,
-// else the one at the cursor.
+// first of all one that wants a worker like this to itself, else the one at the cursor.
 func (s *State) take(now time.Time, sw *sweep, w *worker) *sweeps.Trial {
-	if sw.waiting.due(now) && (!sw.wantsAlone(now) || len(w.running) == 0) {
-		return sw.waiting.pop()
+	if len(w.running) == 0 && sw.waiting.alone.due(now) {
+		return sw.waiting.alone.pop()
+	}
+	if sw.waiting.shared.due(now) {
+		return sw.waiting.shared.pop()
 	}
 	p := sw.head
 	sw.head = nil

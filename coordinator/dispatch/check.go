@@ -19,7 +19,7 @@ func (s *State) Check() error {
 		bad("I10: the list of %d workers is not that of the %d there are, by id", len(s.byID), len(s.workers))
 	}
 	for id, w := range s.workers {
-		if w.lease.Before(s.expiry) || s.expiry.IsZero() {
+		if away := w.lease.IsZero() && !w.connected && w.aside != "" && len(w.running) == 0; !away && (w.lease.Before(s.expiry) || s.expiry.IsZero()) {
 			bad("I10: the lease of worker %s ends at %s, before the next look at the leases at %s", id, w.lease, s.expiry)
 		}
 		var used sweeps.Resources
@@ -47,7 +47,7 @@ func (s *State) Check() error {
 		if w.connected && w.busy() > w.Slots {
 			bad("I2: worker %s runs %d trials in %d slots", id, w.busy(), w.Slots)
 		}
-		if w.connected && len(w.queue) > w.Prefetch {
+		if w.connected && len(w.queue) > w.Prefetch+w.excess {
 			bad("I2: worker %s queues %d trials, it said %d", id, len(w.queue), w.Prefetch)
 		}
 		if w.alone != nil && (len(w.running) != 1 || w.running[w.alone.TrialKey] != w.alone) {
@@ -72,7 +72,7 @@ func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKe
 			bad("I1: %s says it runs on %q, but %q holds it", t.TrialKey, t.Worker, held[t.TrialKey])
 		}
 	}
-	for _, t := range sw.waiting.h {
+	for _, t := range sw.waiting.all() {
 		if t.State != sweeps.TrialPending {
 			bad("I4: %s waits in state %s", t.TrialKey, t.State)
 		}

@@ -21,11 +21,11 @@ func (s *State) cancel(now time.Time, sw *sweep, reason string) {
 	if sw.State == sweeps.SweepCancelling {
 		return
 	}
-	for sw.waiting.len() > 0 {
-		t := sw.waiting.pop()
+	for _, t := range sw.waiting.all() {
 		s.move(sw, t, sweeps.TrialCancelled)
 		t.Ended = now
 	}
+	sw.waiting = waiting{}
 	s.moveSweep(sw, sweeps.SweepCancelling, reason)
 	sw.Closed, sw.head = true, nil
 	for _, i := range sortedIndices(sw.running) {

@@ -19,7 +19,7 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		return s.explainRunning(now, t)
 	}
 	var waiting *sweeps.Trial
-	for _, t := range sw.waiting.h {
+	for _, t := range sw.waiting.all() {
 		if t.Index == key.Index {
 			waiting = t
 		}

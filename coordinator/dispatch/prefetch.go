@@ -98,7 +98,7 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 	}
 	for len(workers) > 0 {
 		workers = slices.DeleteFunc(workers, func(w *worker) bool {
-			sw := s.choose(now, ready, func(sw *sweep) bool { return !sw.wantsAlone(now) && w.mayQueue(sw.policy.Needs) })
+			sw := s.choose(now, ready, func(sw *sweep) bool { return sw.startsBeside(now) && w.mayQueue(sw.policy.Needs) })
 			if sw == nil {
 				return true
 			}

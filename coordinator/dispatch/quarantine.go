@@ -84,8 +84,11 @@ func (s *State) onAdmit(e Admit) error {
 	}
 	w.streak = streak{}
 	w.aside = ""
-	if !e.Admit {
+	switch {
+	case !e.Admit:
 		w.aside = "drained by a user"
+	case w.lease.IsZero():
+		s.part(w) // it was known for its being set aside only
 	}
 	return nil
 }

@@ -2,59 +2,72 @@ package dispatch
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"swath/sweeps"
 )
 
-// retryQueue holds a sweep's pending trials that had an attempt before, the one that
-// may start earliest first.
-type retryQueue struct{ h retryHeap }
+// waiting holds a sweep's pending trials that had an attempt before. Those that want a
+// worker to themselves are apart from the others, which need not wait until there is one.
+type waiting struct{ shared, alone retryQueue }
 
-func (q *retryQueue) push(t *sweeps.Trial) { heap.Push(&q.h, t) }
-func (q *retryQueue) len() int             { return len(q.h) }
+// of returns the queue that a trial belongs in.
+func (w *waiting) of(t *sweeps.Trial) *retryQueue {
+	if t.Alone {
+		return &w.alone
+	}
+	return &w.shared
+}
 
-func (q *retryQueue) peek() *sweeps.Trial {
-	if len(q.h) == 0 {
+func (w *waiting) push(t *sweeps.Trial) { heap.Push(w.of(t), t) }
+
+// remove takes a trial out, wherever it stands.
+func (w *waiting) remove(t *sweeps.Trial) {
+	q := w.of(t)
+	if i := slices.Index(*q, t); i >= 0 {
+		heap.Remove(q, i)
+	}
+}
+
+func (w *waiting) len() int { return len(w.shared) + len(w.alone) }
+
+// all are the trials that wait, in no order.
+func (w *waiting) all() []*sweeps.Trial { return slices.Concat(w.shared, w.alone) }
+
+// retryQueue is a heap: the trial that may start earliest is first.
+type retryQueue []*sweeps.Trial
+
+func (q retryQueue) peek() *sweeps.Trial {
+	if len(q) == 0 {
 		return nil
 	}
-	return q.h[0]
+	return q[0]
 }
 
 // due reports whether a trial may start now.
-func (q *retryQueue) due(now time.Time) bool {
+func (q retryQueue) due(now time.Time) bool {
 	t := q.peek()
 	return t != nil && !t.NotBefore.After(now)
 }
 
-func (q *retryQueue) pop() *sweeps.Trial { return heap.Pop(&q.h).(*sweeps.Trial) }
+func (q *retryQueue) pop() *sweeps.Trial { return heap.Pop(q).(*sweeps.Trial) }
 
-// remove takes a trial out, wherever it stands.
-func (q *retryQueue) remove(t *sweeps.Trial) {
-	for i, x := range q.h {
-		if x == t {
-			heap.Remove(&q.h, i)
-			return
-		}
+// Len, Less, Swap, Push and Pop implement heap.Interface.
+func (q retryQueue) Len() int { return len(q) }
+func (q retryQueue) Less(i, j int) bool {
+	if !q[i].NotBefore.Equal(q[j].NotBefore) {
+		return q[i].NotBefore.Before(q[j].NotBefore)
 	}
+	return q[i].Index < q[j].Index
 }
-
-type retryHeap []*sweeps.Trial
-
-func (h retryHeap) Len() int { return len(h) }
-func (h retryHeap) Less(i, j int) bool {
-	if !h[i].NotBefore.Equal(h[j].NotBefore) {
-		return h[i].NotBefore.Before(h[j].NotBefore)
-	}
-	return h[i].Index < h[j].Index
-}
-func (h retryHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *retryHeap) Push(x any)   { *h = append(*h, x.(*sweeps.Trial)) }
-func (h *retryHeap) Pop() any {
-	old := *h
+func (q retryQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *retryQueue) Push(x any)   { *q = append(*q, x.(*sweeps.Trial)) }
+func (q *retryQueue) Pop() any {
+	old := *q
 	t := old[len(old)-1]
 	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
+	*q = old[:len(old)-1]
 	return t
 }
 

@@ -41,7 +41,7 @@ type sweep struct {
 	policy Policy
 	// head is the trial at the cursor once it is known not to be excluded.
 	head    *sweeps.Planned
-	waiting retryQueue // pending trials that had an attempt before
+	waiting waiting // pending trials that had an attempt before
 	running map[int64]*sweeps.Trial
 	alike   alike
 }
@@ -52,11 +52,12 @@ type worker struct {
 	session   uint64
 	connected bool
 	draining  bool
-	lease     time.Time // the end of it
+	lease     time.Time // the end of it; zero for one that is gone and was set aside
 	running   map[sweeps.TrialKey]*sweeps.Trial
 	of        map[*sweep]int   // how many of the running are of which sweep
 	used      sweeps.Resources // by those that are not queued
 	queue     []*queued        // of the running, those that wait on the worker for a slot
+	excess    int              // how many more than it prefetches it came back with
 	alone     *sweeps.Trial    // the trial that has the worker to itself
 	aside     string           // why it is given no trials, by a user's word or the dispatcher's
 	streak    streak
@@ -256,8 +257,10 @@ func (s *State) NextWake() time.Time {
 	}
 	for _, sw := range s.order {
 		// A trial whose wait was over at the last Tick waits for a worker, not for time.
-		if t := sw.waiting.peek(); t != nil && t.NotBefore.After(s.ticked) {
-			sooner(t.NotBefore)
+		for _, q := range []retryQueue{sw.waiting.shared, sw.waiting.alone} {
+			if t := q.peek(); t != nil && t.NotBefore.After(s.ticked) {
+				sooner(t.NotBefore)
+			}
 		}
 		if end := sw.deadline(); !end.IsZero() {
 			sooner(end)

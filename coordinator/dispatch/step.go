@@ -80,8 +80,17 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 	if sw == nil && !state.Terminal() {
 		return fmt.Errorf("%w: sweep %q ended while its failed trials were looked up: try again", sweeps.ErrConflict, e.Submit.Sweep.Name)
 	}
+	alive := map[int64]bool{} // rerun since the rows were read
+	if sw != nil {
+		for i := range sw.running {
+			alive[i] = true
+		}
+		for _, t := range sw.waiting.all() {
+			alive[t.Index] = true
+		}
+	}
 	for _, t := range e.Trials {
-		if !t.State.Terminal() || !t.State.CanMove(sweeps.TrialPending) {
+		if alive[t.Index] || !t.State.Terminal() || !t.State.CanMove(sweeps.TrialPending) {
 			continue
 		}
 		if sw == nil {
@@ -89,28 +98,12 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 			s.moveSweep(sw, sweeps.SweepRunning, "")
 			sw.Ended = time.Time{}
 		}
-		if sw.has(t.Index) {
-			continue // it was rerun since the rows were read
-		}
 		s.forgive(t.TrialKey)
 		s.move(sw, t, sweeps.TrialPending)
 		t.Charged, t.Losses, t.NotBefore = 0, 0, time.Time{}
 		sw.waiting.push(t)
 	}
 	return nil
-}
-
-// has reports whether the trial is in memory, running or waiting.
-func (sw *sweep) has(i int64) bool {
-	if sw.running[i] != nil {
-		return true
-	}
-	for _, t := range sw.waiting.h {
-		if t.Index == i {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *State) onTick(now time.Time) {

@@ -45,6 +45,11 @@ func (s *State) onHello(now time.Time, e Hello) {
 				t.Started = now
 				s.dirtyTrials[key] = t
 			}
+		case t.Started.IsZero() && w.isQueued(t) && len(w.queue) > w.Prefetch:
+			s.end(now, sw, t, sweeps.Outcome{
+				Class: sweeps.ClassPreempted, ExitCode: -1,
+				Message: "worker " + w.Name + " came back with fewer slots, and had not received it",
+			}, nil)
 		case t.Started.IsZero() && sw.State != sweeps.SweepCancelling:
 			// The worker keeps every attempt that it received, so this one never
 			// arrived: the same attempt is sent again.
@@ -56,6 +61,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 			}, nil)
 		}
 	}
+	w.excess = max(0, len(w.queue)-w.Prefetch)
 }
 
 func (s *State) onAlive(now time.Time, e Alive) {
@@ -68,7 +74,7 @@ func (s *State) onAlive(now time.Time, e Alive) {
 func (s *State) onGone(e Gone) {
 	if w := s.current(e.Worker, e.Session); w != nil {
 		w.connected = false
-		if len(w.running) == 0 {
+		if len(w.running) == 0 && w.aside == "" {
 			s.part(w)
 		}
 	}
@@ -118,6 +124,9 @@ func (s *State) expire(now time.Time) {
 	}
 	s.expiry = time.Time{}
 	for _, w := range slices.Clone(s.byID) { // those that expire go out of it
+		if w.lease.IsZero() {
+			continue
+		}
 		if w.lease.After(now) {
 			s.noteLease(w)
 			continue
@@ -131,7 +140,12 @@ func (s *State) expire(now time.Time) {
 		if w.connected {
 			s.send(Disconnect{w.ID, w.session, "the lease expired: no heartbeat arrived in time"})
 		}
-		s.part(w)
+		if w.aside == "" {
+			s.part(w)
+			continue
+		}
+		// That it is given no trials holds until a user says otherwise, also if it comes back.
+		w.connected, w.lease = false, time.Time{}
 	}
 }
 

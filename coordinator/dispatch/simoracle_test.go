@@ -1,0 +1,378 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"swath/sweeps"
+)
+
+// disk is what was committed.
+type disk struct {
+	sweeps   map[sweeps.SweepID]*sweeps.Sweep
+	trials   map[sweeps.TrialKey]*sweeps.Trial
+	alive    map[sweeps.SweepID]int // trials that are pending or running
+	finished map[sweeps.TrialKey]int
+}
+
+func newDisk() disk {
+	return disk{
+		sweeps:   map[sweeps.SweepID]*sweeps.Sweep{},
+		trials:   map[sweeps.TrialKey]*sweeps.Trial{},
+		alive:    map[sweeps.SweepID]int{},
+		finished: map[sweeps.TrialKey]int{},
+	}
+}
+
+// rows are the trials of a sweep, by index.
+func (d *disk) rows(id sweeps.SweepID) []*sweeps.Trial {
+	var list []*sweeps.Trial
+	for key, t := range d.trials {
+		if key.Sweep == id {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(a, b *sweeps.Trial) int { return compareKeys(a.TrialKey, b.TrialKey) })
+	return list
+}
+
+// witness remembers what the dispatcher was told and what it said, so as not to have to
+// believe it.
+type witness struct {
+	began map[sweeps.AttemptRef]sweeps.WorkerID // every attempt whose process was ever started
+	aside map[sweeps.WorkerID]bool              // drained by a user
+	// Since the coordinator began:
+	up       map[sweeps.WorkerID]uint64 // connected, in this session
+	draining map[sweeps.WorkerID]bool   // shutting down, by their own word
+	stopped  map[sweeps.AttemptRef]uint64
+}
+
+func newWitness() witness {
+	w := witness{began: map[sweeps.AttemptRef]sweeps.WorkerID{}}
+	w.forget()
+	return w
+}
+
+// forget is the end of a coordinator.
+func (w *witness) forget() {
+	w.aside = map[sweeps.WorkerID]bool{}
+	w.up = map[sweeps.WorkerID]uint64{}
+	w.draining = map[sweeps.WorkerID]bool{}
+	w.stopped = map[sweeps.AttemptRef]uint64{}
+}
+
+// sees takes note of an event before it is applied.
+func (w *witness) sees(state *State, ev Event) {
+	switch e := ev.(type) {
+	case Hello:
+		w.up[e.Worker.ID] = e.Session
+		delete(w.draining, e.Worker.ID)
+	case Gone:
+		if w.up[e.Worker] == e.Session {
+			delete(w.up, e.Worker)
+		}
+	case Drain:
+		if w.up[e.Worker] == e.Session {
+			w.draining[e.Worker] = true
+		}
+	case Admit:
+		if state.workers[e.Worker] != nil {
+			w.aside[e.Worker] = !e.Admit
+		}
+	}
+}
+
+// said takes note of an effect that was sent.
+func (w *witness) said(e Effect) {
+	switch e := e.(type) {
+	case Stop:
+		w.stopped[e.Ref] = w.up[e.Worker]
+	case Disconnect:
+		if w.up[e.Worker] == e.Session {
+			delete(w.up, e.Worker)
+		}
+	}
+}
+
+// begins is an attempt's process being started.
+func (s *sim) begins(w *simWorker, ref sweeps.AttemptRef) {
+	if other, again := s.witness.began[ref]; again {
+		s.failf("%v begins on %s, and had begun on %s", ref, w.ID, other)
+	}
+	s.witness.began[ref] = w.ID
+}
+
+// write commits the changes to the simulated disk, and checks that every record is one that
+// may come after the one that was there.
+func (s *sim) write(c Changes) {
+	for _, sw := range c.Sweeps {
+		clone := *sw
+		s.disk.sweeps[sw.ID] = &clone
+	}
+	for _, t := range c.Trials {
+		old := s.disk.trials[t.TrialKey]
+		s.checkMove(old, t)
+		if old != nil && !old.State.Terminal() {
+			s.disk.alive[t.Sweep]--
+		}
+		if !t.State.Terminal() {
+			s.disk.alive[t.Sweep]++
+		}
+		clone := *t
+		s.disk.trials[t.TrialKey] = &clone
+	}
+}
+
+// checkMove checks a trial's record against the one before it; nil for the first.
+func (s *sim) checkMove(old, t *sweeps.Trial) {
+	if t.State == sweeps.TrialFinished {
+		s.disk.finished[t.TrialKey]++
+		if got := t.Metrics["attempt"].Last; got != float64(t.Attempt) {
+			s.failf("trial %v finished as attempt %d with the metrics of attempt %v", t.TrialKey, t.Attempt, got)
+		}
+		if !t.Outcome.OK() {
+			s.failf("trial %v finished and its outcome is %s", t.TrialKey, t.Outcome.Class)
+		}
+	}
+	if old == nil {
+		old = &sweeps.Trial{TrialKey: t.TrialKey}
+	}
+	if t.Attempt < old.Attempt || t.Attempt > old.Attempt+1 {
+		s.failf("I3: attempt of %v goes from %d to %d", t.TrialKey, old.Attempt, t.Attempt)
+	}
+	if old.State == sweeps.TrialFinished {
+		s.failf("trial %v had finished, and is written again as %s", t.TrialKey, t.State)
+	}
+	policy, class := s.subs[t.Sweep].Policy, t.Outcome.Class
+	if t.State == sweeps.TrialRunning && t.Attempt > old.Attempt && s.now.Before(old.NotBefore) && t.NotBefore.Equal(old.NotBefore) {
+		s.failf("trial %v is tried again %s too early", t.TrialKey, old.NotBefore.Sub(s.now))
+	}
+	if !t.Ended.Equal(s.now) || old.State != sweeps.TrialRunning {
+		return
+	}
+	// An attempt has just ended.
+	charged := t.Charged - old.Charged
+	switch {
+	case charged > 1, charged > 0 && (class == sweeps.ClassOK || !class.Charged()):
+		s.failf("trial %v is charged %d for an attempt that ended as %s", t.TrialKey, charged, class)
+	case class == sweeps.ClassLost && (t.Losses > s.cfg.MaxLosses || t.Losses == s.cfg.MaxLosses && t.State == sweeps.TrialPending):
+		s.failf("trial %v is %s after %d losses of %d", t.TrialKey, t.State, t.Losses, s.cfg.MaxLosses)
+	case class != sweeps.ClassLost && t.Losses > 0:
+		s.failf("trial %v counts %d losses in a row, and then it ended as %s", t.TrialKey, t.Losses, class)
+	case charged == 1 && t.State == sweeps.TrialPending && t.NotBefore.Before(s.now.Add(s.cfg.Backoff)):
+		s.failf("trial %v is charged and tried again without a back-off", t.TrialKey)
+	case charged == 1 && t.State == sweeps.TrialPending && !class.Retryable():
+		s.failf("trial %v is tried again after an end as %s", t.TrialKey, class)
+	case t.State == sweeps.TrialFailed && class.Retryable() && class != sweeps.ClassLost && t.Charged != policy.Retries+1:
+		s.failf("trial %v failed after %d charged failures, and has %d retries", t.TrialKey, t.Charged, policy.Retries)
+	case t.State == sweeps.TrialPending && class == sweeps.ClassOOM && !t.Alone && s.slots(t.Worker) > 1:
+		s.failf("trial %v ran out of memory beside others, and is not to be alone", t.TrialKey)
+	}
+}
+
+func (s *sim) slots(id sweeps.WorkerID) int {
+	if w := s.state.workers[id]; w != nil {
+		return w.Slots
+	}
+	return 0
+}
+
+// checkMemory checks that all that the dispatcher believes is on the disk.
+func (s *sim) checkMemory() {
+	open := 0
+	for _, sw := range s.disk.sweeps {
+		if !sw.State.Terminal() {
+			open++
+		}
+	}
+	if open != len(s.state.sweeps) {
+		s.failf("%d sweeps are open on the disk, %d in memory", open, len(s.state.sweeps))
+	}
+	for id, sw := range s.state.sweeps {
+		d := s.disk.sweeps[id]
+		if d == nil || d.State != sw.State || d.Reason != sw.Reason || d.Counts != sw.Counts || d.Next != sw.Next ||
+			d.Dispatched != sw.Dispatched || d.Excluded != sw.Excluded || d.Closed != sw.Closed {
+			s.failf("sweep %s is %+v in memory and %+v on the disk", id, sw.Sweep, d)
+		}
+		if n := len(sw.running) + sw.waiting.len(); n != s.disk.alive[id] {
+			s.failf("%d trials of sweep %s are alive on the disk, %d in memory", s.disk.alive[id], id, n)
+		}
+		for _, t := range sw.running {
+			s.checkRow(t)
+		}
+		for _, t := range sw.waiting.all() {
+			s.checkRow(t)
+		}
+	}
+}
+
+func (s *sim) checkRow(t *sweeps.Trial) {
+	d := s.disk.trials[t.TrialKey]
+	if d == nil || d.State != t.State || d.Attempt != t.Attempt || d.Worker != t.Worker || d.Charged != t.Charged ||
+		d.Losses != t.Losses || d.Returned != t.Returned || d.Alone != t.Alone ||
+		!d.NotBefore.Equal(t.NotBefore) || !d.Started.Equal(t.Started) {
+		s.failf("trial %v is %+v in memory and %+v on the disk", t.TrialKey, t, d)
+	}
+}
+
+// checkAssigned checks what Assign handed out, and what it left.
+func (s *sim) checkAssigned(begun []Effect) {
+	for _, e := range begun {
+		start, is := e.(Start)
+		if !is {
+			continue
+		}
+		id, a := start.Worker, s.state.sweeps[start.Ref.Sweep]
+		w, t := s.state.workers[id], a.running[start.Ref.Index]
+		switch {
+		case s.witness.up[id] == 0, s.witness.draining[id], s.witness.aside[id]:
+			s.failf("%v is handed to %s: connected %v, shutting down %v, drained %v",
+				start.Ref, id, s.witness.up[id] != 0, s.witness.draining[id], s.witness.aside[id])
+		case a.State != sweeps.SweepRunning:
+			s.failf("%v is handed out, and its sweep is %s", start.Ref, a.State)
+		case len(w.queue) > w.Prefetch:
+			s.failf("%v is queued on %s as number %d, it said %d", start.Ref, id, len(w.queue), w.Prefetch)
+		case t.NotBefore.After(s.now):
+			s.failf("%v is handed out %s too early", start.Ref, t.NotBefore.Sub(s.now))
+		}
+		for _, other := range w.running {
+			if other.Alone && len(w.running) > 1 && (other == t || other == w.alone) {
+				s.failf("%v and %v are on %s, and %v is to be alone", start.Ref, refOf(other), id, other.TrialKey)
+			}
+		}
+		if !s.sim(id).resized && !w.Total.Fits(w.used) {
+			s.failf("%v is handed to %s, which offers %v: its trials ask for %v", start.Ref, id, w.Total, w.used)
+		}
+		for _, b := range s.state.order {
+			if b == a || !s.couldGive(b) || !a.policy.Needs.Fits(b.policy.Needs) {
+				continue
+			}
+			if b.policy.Priority > a.policy.Priority || b.policy.Priority == a.policy.Priority && len(a.running) > len(b.running)+1 {
+				s.failf("%v of priority %d, sweep with %d running, was served before %s of %d with %d",
+					start.Ref, a.policy.Priority, len(a.running), b.ID, b.policy.Priority, len(b.running))
+			}
+		}
+	}
+	s.checkIdle()
+}
+
+func (s *sim) sim(id sweeps.WorkerID) *simWorker {
+	i := slices.IndexFunc(s.workers, func(w *simWorker) bool { return w.ID == id })
+	return s.workers[i]
+}
+
+// couldGive reports whether the sweep has a trial for any worker with room for it.
+func (s *sim) couldGive(sw *sweep) bool {
+	return sw.State == sweeps.SweepRunning && !s.state.again && sw.startsBeside(s.now)
+}
+
+// checkIdle checks that no slot stays free for which there is a trial, wherever it waits.
+func (s *sim) checkIdle() {
+	kept := 0 // workers that may be kept free for a trial that wants to be alone
+	for _, sw := range s.state.order {
+		if sw.State == sweeps.SweepRunning && sw.waiting.alone.due(s.now) {
+			kept++
+		}
+	}
+	var idle []string
+	free, recalled, queued := 0, 0, 0
+	for id, w := range s.state.workers {
+		for _, q := range w.queue {
+			switch {
+			case q.recalled:
+				recalled++
+			case w.connected && q.trial.Started.IsZero():
+				queued++
+			}
+		}
+		if s.witness.up[id] == 0 || s.witness.draining[id] || w.aside != "" || w.alone != nil {
+			continue
+		}
+		if w.busy() < w.Slots && w.Total.Fits(w.used) {
+			free += w.Slots - w.busy()
+		}
+		i := slices.IndexFunc(s.state.order, func(sw *sweep) bool {
+			return s.couldGive(sw) && (w.hasRoom(sw.policy.Needs) || w.mayQueue(sw.policy.Needs))
+		})
+		if i >= 0 {
+			idle = append(idle, fmt.Sprintf("worker %s has %d of %d slots taken and queues %d trials of %d, and sweep %s has one for it",
+				id, w.busy(), w.Slots, len(w.queue), w.Prefetch, s.state.order[i].ID))
+		}
+	}
+	if len(idle) > kept {
+		s.failf("%s", strings.Join(idle, "; "))
+	}
+	if free > recalled && queued > 0 {
+		s.failf("%d slots are free, %d trials recalled for them, and %d are queued elsewhere", free, recalled, queued)
+	}
+}
+
+// checkStops checks that workers were told to stop what is cancelled.
+func (s *sim) checkStops() {
+	for id, sw := range s.state.sweeps {
+		if sw.State != sweeps.SweepCancelling {
+			continue
+		}
+		for _, t := range sw.running {
+			if up := s.witness.up[t.Worker]; up != 0 && s.witness.stopped[refOf(t)] != up {
+				s.failf("sweep %s is cancelled, and %s was not told to stop %v", id, t.Worker, refOf(t))
+			}
+		}
+	}
+}
+
+// verdict checks what the disk says in the end.
+func (s *sim) verdict() error {
+	if !s.finished() {
+		var open []string
+		for _, sw := range s.disk.sweeps {
+			if !sw.State.Terminal() {
+				open = append(open, fmt.Sprintf("%s (%s, %+v)", sw.ID, sw.State, sw.Counts))
+			}
+		}
+		return fmt.Errorf("sweeps do not end: %s", strings.Join(open, "; "))
+	}
+	if !s.forgotten() {
+		return errors.New("all sweeps have ended, and workers still hold attempts")
+	}
+	var errs []error
+	for id, sw := range s.disk.sweeps {
+		var counts sweeps.Counts
+		p, rows := s.plans[id], int64(0)
+		for _, t := range s.disk.rows(id) {
+			key := t.TrialKey
+			rows++
+			counts.Move("", t.State)
+			if !t.State.Terminal() {
+				errs = append(errs, fmt.Errorf("sweep %s ended and its trial %v is %s", id, key, t.State))
+			}
+			if p.excluded(key.Index) {
+				errs = append(errs, fmt.Errorf("excluded trial %v was run", key))
+			}
+			if n := s.disk.finished[key]; t.State == sweeps.TrialFinished && n != 1 {
+				errs = append(errs, fmt.Errorf("trial %v finished %d times", key, n))
+			}
+			if budget := s.subs[id].Policy.Retries + 1; t.Charged > budget {
+				errs = append(errs, fmt.Errorf("trial %v was charged %d failures of %d", key, t.Charged, budget))
+			}
+		}
+		if counts != sw.Counts {
+			errs = append(errs, fmt.Errorf("sweep %s counts %+v, its rows say %+v", id, sw.Counts, counts))
+		}
+		want := int64(0)
+		for i := range p.n {
+			if !p.excluded(i) {
+				want++
+			}
+		}
+		if c := s.subs[id].Policy.RunCap; c > 0 {
+			want = min(want, c)
+		}
+		if sw.State == sweeps.SweepFinished && !sw.Closed && rows != want {
+			errs = append(errs, fmt.Errorf("sweep %s ended with %d trials of %d", id, rows, want))
+		}
+	}
+	return errors.Join(errs...)
+}

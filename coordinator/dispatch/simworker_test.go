@@ -1,0 +1,278 @@
+package dispatch
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"swath/sweeps"
+)
+
+// simWorker keeps its attempts on its disk, as the real one does.
+type simWorker struct {
+	sweeps.Worker
+	session   uint64
+	connected bool
+	gone      bool      // the machine never comes back
+	resized   bool      // it came back with another number of slots
+	stalled   time.Time // says nothing before
+	held      map[sweeps.AttemptRef]*simAttempt
+	nextBeat  time.Time
+	luck      int // in 10, attempts that end well; a bad machine has little
+}
+
+type simAttempt struct {
+	came    time.Time
+	ends    time.Time // zero while it waits for a slot
+	outcome sweeps.Outcome
+	ended   bool
+	repeat  time.Time
+}
+
+// addWorker adds a machine. The first is large enough for every sweep, and so are those that
+// take the place of a lost one.
+func (s *sim) addWorker() {
+	total := sweeps.Resources{CPUs: 6, GPUs: 2}
+	if len(s.workers) > 0 && s.rng.IntN(3) == 0 {
+		total = sweeps.Resources{CPUs: float64(s.rng.IntN(4)), GPUs: float64(s.rng.IntN(2))}
+	}
+	n := len(s.workers)
+	s.workers = append(s.workers, &simWorker{
+		Worker: sweeps.Worker{
+			ID: sweeps.WorkerID(fmt.Sprintf("w%d", n)), Name: fmt.Sprintf("host-%d", n),
+			Slots: 1 + s.rng.IntN(4), Prefetch: s.rng.IntN(4), Total: total,
+		},
+		held: map[sweeps.AttemptRef]*simAttempt{},
+		luck: []int{7, 7, 9, 1}[s.rng.IntN(4)],
+	})
+}
+
+// letter is a message on its way.
+type letter struct {
+	at       time.Time
+	toWorker *simWorker // nil: to the coordinator
+	session  uint64
+	event    Event
+	effect   Effect
+}
+
+// post puts an event into the mail to the coordinator, late, and now and then twice.
+func (s *sim) post(w *simWorker, ev Event) {
+	copies := 1
+	if !s.calm && s.rng.IntN(10) == 0 {
+		copies = 2
+	}
+	for range copies {
+		l := letter{at: s.now.Add(s.delay()), event: ev}
+		if w != nil {
+			l.session = w.session
+		}
+		s.mail = append(s.mail, l)
+	}
+}
+
+func (s *sim) delay() time.Duration {
+	if !s.calm && s.rng.IntN(20) == 0 {
+		return time.Duration(s.rng.IntN(15_000)) * time.Millisecond
+	}
+	return time.Duration(s.rng.IntN(50)) * time.Millisecond
+}
+
+// due takes the letters that arrive now out of the mail, in any order.
+func (s *sim) due() []letter {
+	var due []letter
+	s.mail = slices.DeleteFunc(s.mail, func(l letter) bool {
+		if l.at.After(s.now) {
+			return false
+		}
+		due = append(due, l)
+		return true
+	})
+	s.rng.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+	return due
+}
+
+// send puts an effect into the mail to its worker, if that is connected.
+func (s *sim) send(e Effect) {
+	id, session := target(e)
+	s.witness.said(e)
+	if f, is := e.(Forget); is {
+		if t := s.disk.trials[f.Ref.TrialKey]; t != nil && t.State == sweeps.TrialRunning && t.Attempt == f.Ref.Attempt && t.Worker == f.Worker {
+			s.failf("persist, then speak: %v is forgotten, and the disk says it runs there", f.Ref)
+		}
+	}
+	for _, w := range s.workers {
+		if w.ID == id && w.connected && (session == 0 || session == w.session) {
+			s.mail = append(s.mail, letter{at: s.now.Add(s.delay()), toWorker: w, session: w.session, effect: e})
+		}
+	}
+}
+
+func target(e Effect) (id sweeps.WorkerID, session uint64) {
+	switch e := e.(type) {
+	case Start:
+		return e.Worker, 0
+	case Stop:
+		return e.Worker, 0
+	case Forget:
+		return e.Worker, 0
+	case Recall:
+		return e.Worker, 0
+	case Disconnect:
+		return e.Worker, e.Session
+	}
+	return "", 0
+}
+
+// receive is a worker reading an effect; one of an earlier connection never arrives.
+func (s *sim) receive(l letter) {
+	w := l.toWorker
+	if !w.connected || w.session != l.session {
+		return
+	}
+	switch e := l.effect.(type) {
+	case Start:
+		if w.held[e.Ref] != nil {
+			return
+		}
+		w.held[e.Ref] = &simAttempt{came: s.now, outcome: s.outcome(w)}
+		s.startQueued(w)
+	case Recall:
+		if a := w.held[e.Ref]; a != nil && a.ends.IsZero() && !a.ended {
+			delete(w.held, e.Ref)
+			s.post(w, Returned{w.ID, e.Ref})
+		}
+	case Stop:
+		if a := w.held[e.Ref]; a != nil && !a.ended {
+			a.ended, a.outcome = true, sweeps.Outcome{Class: sweeps.ClassCancelled, ExitCode: -1}
+		}
+	case Forget:
+		delete(w.held, e.Ref)
+	case Disconnect:
+		w.connected = false
+	}
+}
+
+// startQueued starts what waits on the worker, first come first served, in its free slots.
+func (s *sim) startQueued(w *simWorker) {
+	for {
+		var next sweeps.AttemptRef
+		var first *simAttempt
+		busy := 0
+		for ref, a := range w.held {
+			switch {
+			case a.ended:
+			case !a.ends.IsZero():
+				busy++
+			case first == nil || a.came.Before(first.came) || a.came.Equal(first.came) && compareRefs(ref, next) < 0:
+				next, first = ref, a
+			}
+		}
+		if first == nil || busy >= w.Slots {
+			return
+		}
+		first.ends = s.now.Add(time.Duration(1+s.rng.IntN(8000)) * time.Millisecond)
+		s.logf("%s starts %v", w.ID, next)
+		s.begins(w, next)
+		s.post(w, Started{w.ID, next})
+	}
+}
+
+func (s *sim) outcome(w *simWorker) sweeps.Outcome {
+	classes := []sweeps.Class{
+		sweeps.ClassExit, sweeps.ClassSignal, sweeps.ClassDiverged, sweeps.ClassTimeout, sweeps.ClassPreempted,
+		sweeps.ClassOOM, sweeps.ClassSpec,
+	}
+	if s.rng.IntN(10) < w.luck {
+		return sweeps.Outcome{Class: sweeps.ClassOK}
+	}
+	return sweeps.Outcome{Class: classes[s.rng.IntN(len(classes))], ExitCode: 1, Message: "simulated"}
+}
+
+// live is a worker's own doing: connect, beat, notice ends, report and repeat.
+func (s *sim) live(w *simWorker) {
+	if w.gone || w.stalled.After(s.now) {
+		return
+	}
+	if !w.connected {
+		s.connect(w)
+		return
+	}
+	if !w.nextBeat.After(s.now) {
+		w.nextBeat = s.now.Add(2 * time.Second)
+		s.post(w, Alive{w.ID, w.session})
+	}
+	if len(w.held) == 0 {
+		return
+	}
+	s.startQueued(w)
+	for _, ref := range sortedRefs(w.held) {
+		a := w.held[ref]
+		if !a.ended && !a.ends.IsZero() && !a.ends.After(s.now) {
+			a.ended = true
+		}
+		if a.ended && !a.repeat.After(s.now) {
+			a.repeat = s.now.Add(time.Second)
+			s.post(w, Exited{w.ID, ref, a.outcome, map[string]sweeps.Summary{"attempt": {Count: 1, Last: float64(ref.Attempt)}}})
+		}
+	}
+}
+
+// connect is a worker presenting itself. A connection's first message is not reordered with
+// what the coordinator then sends, so it is a turn of its own.
+func (s *sim) connect(w *simWorker) {
+	s.session++
+	w.session, w.connected = s.session, true
+	w.nextBeat = s.now.Add(2 * time.Second)
+	h := Hello{Worker: w.Worker, Session: w.session, Attempts: sortedRefs(w.held)}
+	known := map[sweeps.AttemptRef]bool{} // to have begun here
+	for _, t := range s.disk.trials {
+		if t.State == sweeps.TrialRunning && t.Worker == w.ID && !t.Started.IsZero() {
+			known[refOf(t)] = true
+		}
+	}
+	effects, ok := s.turn(h)
+	if !ok {
+		return
+	}
+	forgets := map[sweeps.AttemptRef]bool{}
+	for _, e := range effects {
+		switch e := e.(type) {
+		case Forget:
+			forgets[e.Ref] = true
+		case Start:
+			if known[e.Ref] {
+				s.failf("%v is sent to %s again, which had begun it", e.Ref, w.ID)
+			}
+		}
+	}
+	for _, ref := range h.Attempts {
+		t := s.disk.trials[ref.TrialKey]
+		mine := t != nil && t.State == sweeps.TrialRunning && t.Attempt == ref.Attempt && t.Worker == w.ID
+		if !mine && !forgets[ref] {
+			s.failf("%s came with %v, which is over, and is not told so", w.ID, ref)
+		}
+	}
+}
+
+// forgotten reports whether no worker holds anything any more.
+func (s *sim) forgotten() bool {
+	for _, w := range s.workers {
+		if !w.gone && len(w.held) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func sortedRefs(m map[sweeps.AttemptRef]*simAttempt) []sweeps.AttemptRef {
+	return slices.SortedFunc(maps.Keys(m), compareRefs)
+}
+
+func compareRefs(a, b sweeps.AttemptRef) int {
+	if c := compareKeys(a.TrialKey, b.TrialKey); c != 0 {
+		return c
+	}
+	return a.Attempt - b.Attempt
+}
