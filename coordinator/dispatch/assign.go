@@ -13,14 +13,15 @@ import (
 // trials spread over many machines:
 //
 //  1. Take the sweeps that have a trial ready.
-//  2. Take the workers that have room at all, by id. If a trial waits for a worker of its
+//  2. Take the workers that have a slot free, those with the fewest trials first. If a trial waits for a worker of its
 //     own and none is empty, the emptiest that would do is given nothing more, until it is.
 //  3. For each worker, take the sweep of the highest priority whose request fits; of
 //     several the one that has the fewest trials running, so that they share the slots;
 //     of several again the one submitted first. Hand its next trial over.
 //  4. Repeat from 3 until a round hands out nothing.
 //  5. With what is left, in the same order, fill the queues of the workers that prefetch.
-//  6. If slots are still free, and trials wait in the queues of others, recall them.
+//  6. Stop when it is enough for one commit; another Assign goes on.
+//  7. If slots are still free, and trials wait in the queues of others, recall them.
 func (s *State) Assign(now time.Time) {
 	if s.settled {
 		return
@@ -36,23 +37,31 @@ func (s *State) Assign(now time.Time) {
 		s.rebalance()
 		return
 	}
-	var free []*worker
-	for _, w := range s.byID {
-		if w.hasRoom(sweeps.Resources{}) {
-			free = append(free, w)
-		}
-	}
+	s.handed = 0
+	free := s.index.vacant.inTurn()
 	for _, sw := range ready {
 		if sw.waiting.alone.due(now) {
 			free = s.reserve(sw, free)
 		}
 	}
 	for len(free) > 0 {
-		free = slices.DeleteFunc(free, func(w *worker) bool { return !s.assignOne(now, ready, w) })
+		free = slices.DeleteFunc(free, func(w *worker) bool { return s.enough() || !s.assignOne(now, ready, w) })
 	}
 	s.prefetch(now, ready)
+	if s.enough() {
+		s.settled, s.again = false, true
+		return
+	}
 	s.rebalance()
 }
+
+// enough reports whether so much was handed out that the rest had better wait until that is
+// committed and told.
+func (s *State) enough() bool { return s.handed >= maxHanded }
+
+// maxHanded is how many trials one Assign hands out. When thousands of workers come at once
+// the first of them are not to wait for the last.
+const maxHanded = 4096
 
 // reserve keeps the emptiest worker that could take the sweep's trial alone from being
 // given anything else, unless one is empty already.

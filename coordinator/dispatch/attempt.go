@@ -99,6 +99,7 @@ func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	t.Assigned, t.Started, t.Ended = now, time.Time{}, time.Time{}
 	s.move(sw, t, sweeps.TrialRunning)
 	s.hold(sw, w, t)
+	s.handed++
 	s.sendStart(t)
 }
 

@@ -18,6 +18,7 @@ func (s *State) Check() error {
 	if len(s.byID) != len(s.workers) || !slices.IsSortedFunc(s.byID, func(a, b *worker) int { return compare(a.ID, b.ID) }) {
 		bad("I10: the list of %d workers is not that of the %d there are, by id", len(s.byID), len(s.workers))
 	}
+	s.checkIndex(bad)
 	for id, w := range s.workers {
 		if away := w.lease.IsZero() && !w.connected && w.aside != "" && len(w.running) == 0; !away && (w.lease.Before(s.expiry) || s.expiry.IsZero()) {
 			bad("I10: the lease of worker %s ends at %s, before the next look at the leases at %s", id, w.lease, s.expiry)
@@ -61,6 +62,30 @@ func (s *State) Check() error {
 		s.checkSweep(id, sw, held, bad)
 	}
 	return errors.Join(errs...)
+}
+
+func (s *State) checkIndex(bad func(string, ...any)) {
+	for _, in := range []struct {
+		name string
+		set  *set
+		want func(*worker) bool
+	}{
+		{"have a slot free", &s.index.vacant, (*worker).hasSlot},
+		{"take more", &s.index.short, (*worker).takesMore},
+		{"have a queue", &s.index.queues, func(w *worker) bool { return len(w.queue) > 0 }},
+	} {
+		n := 0
+		for id, w := range s.workers {
+			if _, listed := in.set.at[w]; listed != in.want(w) {
+				bad("I10: worker %s is listed among those that %s: %t", id, in.name, listed)
+			} else if listed {
+				n++
+			}
+		}
+		if n != len(in.set.list) || n != len(in.set.at) {
+			bad("I10: %d workers are listed that %s and that are gone", len(in.set.list)-n, in.name)
+		}
+	}
 }
 
 func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKey]sweeps.WorkerID, bad func(string, ...any)) {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -22,11 +23,17 @@ type queued struct {
 // busy is how many of the worker's slots are taken.
 func (w *worker) busy() int { return len(w.running) - len(w.queue) }
 
+// takesMore reports whether the worker may be given trials beyond its slots, once those are
+// taken.
+func (w *worker) takesMore() bool {
+	return w.open() && w.alone == nil && len(w.queue) < w.Prefetch
+}
+
 // mayQueue reports whether the worker may be given a trial that needs so much beyond its
 // slots. Whichever of its trials ends first has to make room for it, or else what was
 // queued could start into resources that are not free.
 func (w *worker) mayQueue(needs sweeps.Resources) bool {
-	if !w.open() || w.alone != nil || w.busy() < w.Slots || len(w.queue) >= w.Prefetch {
+	if !w.takesMore() || w.busy() < w.Slots {
 		return false
 	}
 	for sw := range w.of {
@@ -90,14 +97,11 @@ func (s *State) requeue(w *worker) {
 
 // prefetch queues trials on workers whose slots are all taken, in rounds of one a worker.
 func (s *State) prefetch(now time.Time, ready []*sweep) {
-	var workers []*worker
-	for _, w := range s.byID {
-		if len(w.queue) < w.Prefetch {
-			workers = append(workers, w)
-		}
-	}
-	for len(workers) > 0 {
+	for workers := s.index.short.inTurn(); len(workers) > 0; {
 		workers = slices.DeleteFunc(workers, func(w *worker) bool {
+			if s.enough() {
+				return true
+			}
 			sw := s.choose(now, ready, func(sw *sweep) bool { return sw.startsBeside(now) && w.mayQueue(sw.policy.Needs) })
 			if sw == nil {
 				return true
@@ -108,48 +112,54 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 	}
 }
 
-// rebalance recalls queued trials for slots that would stay free.
+// rebalance recalls queued trials for slots that would stay free: those that would start
+// last, of the workers with the most that could be recalled.
 func (s *State) rebalance() {
 	free := 0
-	for _, w := range s.byID {
-		if w.hasRoom(sweeps.Resources{}) {
+	for _, w := range s.index.vacant.list {
+		if w.hasRoom(sweeps.Resources{}) { // else it came back with less than its trials need
 			free += w.Slots - w.busy()
 		}
+	}
+	if free == 0 {
+		return
+	}
+	type queue struct {
+		w    *worker
+		last []*queued // that could be recalled
+	}
+	var queues []queue
+	for _, w := range s.index.queues.list {
+		c := queue{w: w}
 		for _, q := range w.queue {
-			if q.recalled {
+			switch {
+			case q.recalled:
 				free-- // it is on its way
+			case w.connected && q.trial.Started.IsZero():
+				c.last = append(c.last, q)
+			}
+		}
+		if len(c.last) > 0 {
+			queues = append(queues, c)
+		}
+	}
+	if free <= 0 || len(queues) == 0 {
+		return
+	}
+	slices.SortFunc(queues, func(a, b queue) int {
+		return cmp.Or(cmp.Compare(len(b.last), len(a.last)), compare(a.w.ID, b.w.ID))
+	})
+	for n := len(queues[0].last); n > 0; n-- { // the longest are shortened to n - 1
+		for _, c := range queues {
+			if len(c.last) < n {
+				break
+			}
+			s.recall(c.last[n-1])
+			if free--; free == 0 {
+				return
 			}
 		}
 	}
-	for free > 0 {
-		q := longestQueue(s.byID)
-		if q == nil {
-			return
-		}
-		s.recall(q)
-		free--
-	}
-}
-
-// longestQueue returns the trial that would start last, of the worker with the most that
-// could be recalled.
-func longestQueue(workers []*worker) *queued {
-	var best *queued
-	most := 0
-	for _, w := range workers {
-		n := 0
-		var last *queued
-		for _, q := range w.queue {
-			if !q.recalled && q.trial.Started.IsZero() {
-				n++
-				last = q
-			}
-		}
-		if w.connected && n > most {
-			most, best = n, last
-		}
-	}
-	return best
 }
 
 func (s *State) recall(q *queued) {

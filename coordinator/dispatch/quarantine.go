@@ -41,6 +41,7 @@ func (s *State) noteWorker(now time.Time, sw *sweep, w *worker, t *sweeps.Trial)
 		return
 	}
 	w.aside = fmt.Sprintf("%d trials in a row failed on it while others finished elsewhere, last: %s", n, t.Outcome.Message)
+	s.index.note(w)
 	for _, t := range w.streak.trials {
 		s.takeBack(now, sw, w, t)
 	}
@@ -90,5 +91,6 @@ func (s *State) onAdmit(e Admit) error {
 	case w.lease.IsZero():
 		s.part(w) // it was known for its being set aside only
 	}
+	s.index.note(w)
 	return nil
 }

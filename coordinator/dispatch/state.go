@@ -18,10 +18,12 @@ type State struct {
 	known   map[sweeps.SweepID]bool   // all sweeps ever submitted
 	workers map[sweeps.WorkerID]*worker
 	byID    []*worker // the same, by id
+	index   index     // which of them Assign looks at
 
 	// settled says that nothing happened since the last Assign that could make it hand
 	// anything out, or take anything back.
 	settled bool
+	handed  int // trials by the last Assign
 	// expiry is a bound from below of the leases' ends; zero without workers. Leases are
 	// renewed far more often than they end, so the exact one is found when it is reached.
 	expiry time.Time
@@ -66,9 +68,12 @@ type worker struct {
 // open reports whether the worker may be given trials at all.
 func (w *worker) open() bool { return w.connected && !w.draining && w.aside == "" }
 
+// hasSlot reports whether the worker may be given a trial, if there is one that fits.
+func (w *worker) hasSlot() bool { return w.open() && w.alone == nil && w.busy() < w.Slots }
+
 // hasRoom reports whether the worker may be given a trial that needs so much.
 func (w *worker) hasRoom(needs sweeps.Resources) bool {
-	return w.open() && w.alone == nil && w.busy() < w.Slots && w.Total.Sub(w.used).Fits(needs)
+	return w.hasSlot() && w.Total.Sub(w.used).Fits(needs)
 }
 
 // New returns the state of a coordinator without any sweep.
@@ -137,6 +142,7 @@ func (s *State) drop(sw *sweep) {
 
 // hold puts a trial's attempt on a worker; release takes it off.
 func (s *State) hold(sw *sweep, w *worker, t *sweeps.Trial) {
+	defer s.index.note(w)
 	sw.running[t.Index] = t
 	w.running[t.TrialKey] = t
 	w.of[sw]++
@@ -153,6 +159,7 @@ func (s *State) hold(sw *sweep, w *worker, t *sweeps.Trial) {
 func (s *State) release(sw *sweep, t *sweeps.Trial) {
 	delete(sw.running, t.Index)
 	w := s.workers[t.Worker]
+	defer s.index.note(w)
 	delete(w.running, t.TrialKey)
 	if w.of[sw]--; w.of[sw] == 0 {
 		delete(w.of, sw)

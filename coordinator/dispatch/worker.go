@@ -32,6 +32,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 		}
 	}
 	s.requeue(w)
+	s.index.note(w)
 	for _, key := range sortedKeys(w.running) {
 		t := w.running[key]
 		sw := s.sweeps[key.Sweep]
@@ -74,6 +75,7 @@ func (s *State) onAlive(now time.Time, e Alive) {
 func (s *State) onGone(e Gone) {
 	if w := s.current(e.Worker, e.Session); w != nil {
 		w.connected = false
+		s.index.note(w)
 		if len(w.running) == 0 && w.aside == "" {
 			s.part(w)
 		}
@@ -83,6 +85,7 @@ func (s *State) onGone(e Gone) {
 func (s *State) onDrain(e Drain) {
 	if w := s.current(e.Worker, e.Session); w != nil {
 		w.draining = true
+		s.index.note(w)
 	}
 }
 
@@ -103,6 +106,7 @@ func (s *State) meet(w *worker) {
 
 func (s *State) part(w *worker) {
 	delete(s.workers, w.ID)
+	s.index.drop(w)
 	if i, ok := slices.BinarySearchFunc(s.byID, w.ID, compareWorker); ok {
 		s.byID = slices.Delete(s.byID, i, i+1)
 	}
@@ -146,6 +150,7 @@ func (s *State) expire(now time.Time) {
 		}
 		// That it is given no trials holds until a user says otherwise, also if it comes back.
 		w.connected, w.lease = false, time.Time{}
+		s.index.note(w)
 	}
 }
 
