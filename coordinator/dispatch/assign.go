@@ -17,7 +17,8 @@ import (
 //     own and none is empty, the emptiest that would do is given nothing more, until it is.
 //  3. For each worker, take the sweep of the highest priority whose request fits; of
 //     several the one that has the fewest trials running, so that they share the slots;
-//     of several again the one submitted first. Hand its next trial over.
+//     of several again the one served longest ago, so that they take turns where there are
+//     few slots. Hand its next trial over.
 //  4. Repeat from 3 until a round hands out nothing.
 //  5. With what is left, in the same order, fill the queues of the workers that prefetch.
 //  6. Stop when it is enough for one commit; another Assign goes on.
@@ -104,13 +105,13 @@ func (s *State) choose(now time.Time, ready []*sweep, fits func(*sweep) bool) *s
 	return best
 }
 
-// before orders sweeps that both could be served. Of equal ones the first submitted is
-// served, as they are looked at in that order.
+// before orders sweeps that both could be served.
 func before(a, b *sweep) bool {
-	if c := cmp.Compare(b.policy.Priority, a.policy.Priority); c != 0 {
-		return c < 0
-	}
-	return len(a.running) < len(b.running)
+	return cmp.Or(
+		cmp.Compare(b.policy.Priority, a.policy.Priority),
+		cmp.Compare(len(a.running), len(b.running)),
+		cmp.Compare(a.served, b.served),
+	) < 0
 }
 
 // startsOn reports whether a trial of a sweep that is ready may start on this worker: one

@@ -94,6 +94,8 @@ func (s *State) verdict(sw *sweep, t *sweeps.Trial, charged bool) sweeps.TrialSt
 
 // begin hands a trial to a worker: a new attempt.
 func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
+	s.begun++
+	sw.served = s.begun
 	t.Attempt++
 	t.Worker, t.WorkerName = w.ID, w.Name
 	t.Assigned, t.Started, t.Ended = now, time.Time{}, time.Time{}

@@ -23,7 +23,8 @@ type State struct {
 	// settled says that nothing happened since the last Assign that could make it hand
 	// anything out, or take anything back.
 	settled bool
-	handed  int // trials by the last Assign
+	handed  int    // trials by the last Assign
+	begun   uint64 // how many trials were handed out, to sort sweeps by who was served last
 	// expiry is a bound from below of the leases' ends; zero without workers. Leases are
 	// renewed far more often than they end, so the exact one is found when it is reached.
 	expiry time.Time
@@ -46,6 +47,7 @@ type sweep struct {
 	waiting waiting // pending trials that had an attempt before
 	running map[int64]*sweeps.Trial
 	alike   alike
+	served  uint64 // grows with each of its trials that is handed out, see State.begun
 }
 
 // worker is a worker that holds, or may be given, trials.

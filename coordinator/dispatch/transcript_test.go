@@ -26,11 +26,12 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //
 // with comments between them. The events are
 //
-//	submit SWEEP trials=N [excluded=I,…] [broken=I,…] [cap=N] [retries=N] [cpus=N] [name=NAME]
+//	submit SWEEP trials=N [excluded=I,…] [broken=I,…] [cap=N] [retries=N] [cpus=N] [name=NAME] [priority=N] [limit=SECONDS]
 //	cancel SWEEP, pause SWEEP, resume SWEEP
 //	rerun SWEEP                     its failed trials, as the coordinator does
 //	hello WORKER slots=N [prefetch=N] [cpus=N] [holds=ATTEMPT,…]
 //	alive WORKER, gone WORKER, drain WORKER    of its latest session, or of session=N
+//	aside WORKER, admit WORKER      a user's word on it
 //	started WORKER ATTEMPT
 //	exited WORKER ATTEMPT CLASS [MESSAGE]
 //	returned WORKER ATTEMPT
@@ -161,6 +162,10 @@ func (s *story) event(line string) string {
 		ev = Gone{sweeps.WorkerID(arg(0)), s.sessionOf(arg(0), args)}
 	case "drain":
 		ev = Drain{sweeps.WorkerID(arg(0)), s.sessionOf(arg(0), args)}
+	case "aside":
+		ev = Admit{sweeps.WorkerID(arg(0)), false}
+	case "admit":
+		ev = Admit{sweeps.WorkerID(arg(0)), true}
 	case "started":
 		ev = Started{sweeps.WorkerID(arg(0)), s.ref(arg(1))}
 	case "returned":
@@ -300,9 +305,10 @@ func (s *story) submission(id sweeps.SweepID, args map[string]string) Event {
 		name = "name-" + string(id)
 	}
 	sub := Submit{
-		Sweep:  &sweeps.Sweep{ID: id, Name: name},
-		Plan:   storyPlan{n: s.number(args["trials"]), excluded: s.numbers(args["excluded"]), broken: s.numbers(args["broken"])},
-		Policy: Policy{RunCap: s.number(args["cap"]), Retries: int(s.number(args["retries"])), Needs: sweeps.Resources{CPUs: float64(s.number(args["cpus"]))}},
+		Sweep: &sweeps.Sweep{ID: id, Name: name},
+		Plan:  storyPlan{n: s.number(args["trials"]), excluded: s.numbers(args["excluded"]), broken: s.numbers(args["broken"])},
+		Policy: Policy{RunCap: s.number(args["cap"]), Retries: int(s.number(args["retries"])), Needs: sweeps.Resources{CPUs: float64(s.number(args["cpus"]))},
+			Priority: int(s.number(args["priority"])), TimeLimit: time.Duration(s.number(args["limit"])) * time.Second},
 	}
 	if _, known := s.subs[id]; !known {
 		s.subs[id] = sub
