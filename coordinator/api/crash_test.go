@@ -237,7 +237,8 @@ func (w *world) finish() {
 				return false
 			}
 		}
-		return true
+		// The workers hear of it a moment after the store does.
+		return int(w.book.tally().ends) == w.book.started()
 	})
 	cancel()
 	wg.Wait()

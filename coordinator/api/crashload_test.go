@@ -58,6 +58,13 @@ func (b *book) submitted() int {
 	return len(b.sweeps)
 }
 
+// started is how many attempts a worker was told to start.
+func (b *book) started() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.attempts)
+}
+
 func (b *book) tally() tally {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -241,7 +241,11 @@ func (s *sim) turn(events ...Event) ([]Effect, bool) {
 			s.logf("%s", describeEvent(ev))
 		}
 		s.witness.sees(s.state, ev)
-		if err := s.state.Step(s.now, ev); err != nil && !errors.Is(err, sweeps.ErrConflict) && !errors.Is(err, sweeps.ErrNotFound) {
+		err := s.state.Step(s.now, ev)
+		if sub, is := ev.(Submit); is && err != nil && s.disk.sweeps[sub.Sweep.ID] != nil {
+			s.failf("a submission that is repeated is refused: %v", err)
+		}
+		if err != nil && !errors.Is(err, sweeps.ErrConflict) && !errors.Is(err, sweeps.ErrNotFound) {
 			s.failf("%T: %v", ev, err)
 		}
 	}

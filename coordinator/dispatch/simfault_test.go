@@ -65,7 +65,7 @@ func (s *sim) die(w *simWorker) {
 		s.logf("%s dies, and what was not yet on its disk is lost", w.ID)
 		maps.DeleteFunc(w.held, func(ref sweeps.AttemptRef, a *simAttempt) bool {
 			if !a.ended {
-				delete(s.witness.began, ref)
+				s.witness.wiped[ref] = true
 			}
 			return !a.ended
 		})

@@ -42,6 +42,8 @@ func (d *disk) rows(id sweeps.SweepID) []*sweeps.Trial {
 // believe it.
 type witness struct {
 	began map[sweeps.AttemptRef]sweeps.WorkerID // every attempt whose process was ever started
+	wiped map[sweeps.AttemptRef]bool            // of those, the ones that nobody may know of any more
+	ends  map[reported]bool                     // every end that a worker reported
 	aside map[sweeps.WorkerID]bool              // drained by a user
 	// Since the coordinator began:
 	up       map[sweeps.WorkerID]uint64 // connected, in this session
@@ -49,8 +51,14 @@ type witness struct {
 	stopped  map[sweeps.AttemptRef]uint64
 }
 
+type reported struct {
+	sweeps.AttemptRef
+	worker sweeps.WorkerID
+	class  sweeps.Class
+}
+
 func newWitness() witness {
-	w := witness{began: map[sweeps.AttemptRef]sweeps.WorkerID{}}
+	w := witness{began: map[sweeps.AttemptRef]sweeps.WorkerID{}, wiped: map[sweeps.AttemptRef]bool{}, ends: map[reported]bool{}}
 	w.forget()
 	return w
 }
@@ -77,6 +85,8 @@ func (w *witness) sees(state *State, ev Event) {
 		if w.up[e.Worker] == e.Session {
 			w.draining[e.Worker] = true
 		}
+	case Exited:
+		w.ends[reported{e.Ref, e.Worker, e.Outcome.Class}] = true
 	case Admit:
 		if state.workers[e.Worker] != nil {
 			w.aside[e.Worker] = !e.Admit
@@ -98,10 +108,11 @@ func (w *witness) said(e Effect) {
 
 // begins is an attempt's process being started.
 func (s *sim) begins(w *simWorker, ref sweeps.AttemptRef) {
-	if other, again := s.witness.began[ref]; again {
+	if other, again := s.witness.began[ref]; again && !s.witness.wiped[ref] {
 		s.failf("%v begins on %s, and had begun on %s", ref, w.ID, other)
 	}
 	s.witness.began[ref] = w.ID
+	delete(s.witness.wiped, ref)
 }
 
 // write commits the changes to the simulated disk, and checks that every record is one that
@@ -149,12 +160,17 @@ func (s *sim) checkMove(old, t *sweeps.Trial) {
 	if t.State == sweeps.TrialRunning && t.Attempt > old.Attempt && s.now.Before(old.NotBefore) && t.NotBefore.Equal(old.NotBefore) {
 		s.failf("trial %v is tried again %s too early", t.TrialKey, old.NotBefore.Sub(s.now))
 	}
+	if t.State == sweeps.TrialRunning && !t.Started.IsZero() && s.witness.began[refOf(t)] != t.Worker && s.sim(t.Worker).held[refOf(t)] == nil {
+		s.failf("trial %v is said to have begun on %s as attempt %d, which knows nothing of it", t.TrialKey, t.Worker, t.Attempt)
+	}
 	if !t.Ended.Equal(s.now) || old.State != sweeps.TrialRunning {
 		return
 	}
 	// An attempt has just ended.
 	charged := t.Charged - old.Charged
 	switch {
+	case charged > 0 && !s.witness.ends[reported{refOf(old), old.Worker, class}]:
+		s.failf("trial %v is charged for an end that %s did not report: %s", t.TrialKey, old.Worker, class)
 	case charged > 1, charged > 0 && (class == sweeps.ClassOK || !class.Charged()):
 		s.failf("trial %v is charged %d for an attempt that ended as %s", t.TrialKey, charged, class)
 	case class == sweeps.ClassLost && (t.Losses > s.cfg.MaxLosses || t.Losses == s.cfg.MaxLosses && t.State == sweeps.TrialPending):
