@@ -3,9 +3,9 @@
 package cli_test
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,115 +16,10 @@ import (
 	"time"
 )
 
-var netns = flag.Bool("netns", false, "run the test on a network of its own, in namespaces; needs root")
-
-// network is a small one: a hub that everything is plugged into, a machine for the
-// coordinator and one for each worker, with an address each. It is made of network
-// namespaces, and nothing of it is in the namespace of this process.
-type network struct {
-	t    *testing.T
-	name string
-}
-
-// addresses of the machines in the network; none is of the world outside.
-var addresses = map[string]string{"c": "10.77.0.1", "a": "10.77.0.2", "b": "10.77.0.3"}
-
-func newNetwork(t *testing.T) *network {
-	t.Helper()
-	n := &network{t: t, name: fmt.Sprintf("swath%d", os.Getpid())}
-	t.Cleanup(func() {
-		for _, machine := range []string{"hub", "a", "b", "c"} {
-			_ = exec.Command("ip", "netns", "del", n.ns(machine)).Run() // it may not have come to be
-		}
-	})
-	n.ip("netns", "add", n.ns("hub"))
-	n.ip("-n", n.ns("hub"), "link", "add", "br0", "type", "bridge")
-	n.ip("-n", n.ns("hub"), "link", "set", "br0", "up")
-	for machine, address := range addresses {
-		n.ip("netns", "add", n.ns(machine))
-		n.ip("-n", n.ns("hub"), "link", "add", "to-"+machine, "type", "veth", "peer", "name", "eth0", "netns", n.ns(machine))
-		n.ip("-n", n.ns("hub"), "link", "set", "to-"+machine, "master", "br0", "up")
-		n.ip("-n", n.ns(machine), "addr", "add", address+"/24", "dev", "eth0")
-		n.ip("-n", n.ns(machine), "link", "set", "lo", "up")
-		n.ip("-n", n.ns(machine), "link", "set", "eth0", "up")
-	}
-	return n
-}
-
-func (n *network) ns(machine string) string { return n.name + "-" + machine }
-
-func (n *network) ip(args ...string) {
-	n.t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		n.t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
-	}
-}
-
-// plug connects a machine's cable with the hub, or pulls it out.
-func (n *network) plug(machine string, in bool) {
-	n.t.Helper()
-	state := "down"
-	if in {
-		state = "up"
-	}
-	n.ip("-n", n.ns("hub"), "link", "set", "to-"+machine, state)
-}
-
-// degrade makes a machine's network slow and lossy: by netem where the kernel has it, or
-// else by pulling the cable again and again, which loses packets as well.
-func (n *network) degrade(machine string, during time.Duration) {
-	n.t.Helper()
-	netem := []string{"-n", n.ns(machine), "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "40ms", "10ms", "loss", "5%"}
-	if out, err := exec.Command("tc", netem...).CombinedOutput(); err != nil {
-		n.t.Logf("no netem here (%s): packets are lost by short interruptions instead", bytes.TrimSpace(out))
-		for end := time.Now().Add(during); time.Now().Before(end); {
-			n.plug(machine, false)
-			time.Sleep(60 * time.Millisecond)
-			n.plug(machine, true)
-			time.Sleep(140 * time.Millisecond)
-		}
-		return
-	}
-	time.Sleep(during)
-	if out, err := exec.Command("tc", "-n", n.ns(machine), "qdisc", "del", "dev", "eth0", "root").CombinedOutput(); err != nil {
-		n.t.Fatalf("tc: %v: %s", err, out)
-	}
-}
-
-// start starts swath on a machine.
-func (n *network) start(machine string, args ...string) *process {
-	n.t.Helper()
-	in := append([]string{"netns", "exec", n.ns(machine), self(n.t)}, args...)
-	return launch(n.t, exec.Command("ip", in...), args)
-}
-
-// launch starts a command line as start does, by way of another program.
-func launch(t *testing.T, cmd *exec.Cmd, args []string) *process {
-	t.Helper()
-	p := &process{t: t, args: args, cmd: cmd, ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
-	p.pipe(p.cmd.StdoutPipe, &p.out)
-	p.pipe(p.cmd.StderrPipe, &p.err)
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.copied.Wait()
-		_ = p.cmd.Wait() // the exit code is in the state
-		close(p.ended)
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
-		<-p.ended
-	})
-	return p
-}
-
-// run runs a verb on a machine to its end.
-func (n *network) run(machine string, args ...string) outcome {
-	n.t.Helper()
-	return n.start(machine, args...).wait()
-}
+var (
+	netns     = flag.Bool("netns", false, "run the test on a network of its own, in namespaces; needs root")
+	netnsSeed = flag.Uint64("netns.seed", 0, "which frames are lost and late on it; 0 draws a seed, which is printed")
+)
 
 // TestNetwork runs a sweep of real processes on a coordinator and two workers, while the
 // network fails in the ways in which networks fail and everything is restarted once. At the
@@ -139,12 +34,20 @@ func TestNetwork(t *testing.T) {
 	if out, err := exec.Command("ip", "netns", "list").CombinedOutput(); err != nil {
 		t.Skipf("no network namespaces here: %v: %s", err, out)
 	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skipf("no network cards of our own here: %v", err)
+	}
 	const (
 		trials = 80
 		steps  = 12
 		lease  = 6 * time.Second
 	)
-	n := newNetwork(t)
+	seed := *netnsSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("netns.seed %d", seed)
+	n := newNetwork(t, seed)
 	dir := t.TempDir()
 	began := filepath.Join(dir, "began")
 	script := fmt.Sprintf(`echo "$SWATH_TRIAL $SWATH_ATTEMPT" >> '%s'
@@ -165,8 +68,11 @@ i=1; while [ $i -le %d ]; do echo "step=$i loss=0.$i"; sleep 0.15; i=$((i+1)); d
 		p.printed("coordinator ready")
 		return p
 	}
+	workerArgs := func(machine string) []string {
+		return []string{"worker", "--home", home[machine], "--coordinator", addr, "--name", machine, "--slots", "2", "--grace", "1s"}
+	}
 	worker := func(machine string) *process {
-		p := n.start(machine, "worker", "--home", home[machine], "--coordinator", addr, "--name", machine, "--slots", "2", "--grace", "1s")
+		p := n.start(machine, workerArgs(machine)...)
 		p.printed("ready")
 		return p
 	}
@@ -199,43 +105,58 @@ i=1; while [ $i -le %d ]; do echo "step=$i loss=0.$i"; sleep 0.15; i=$((i+1)); d
 	n.run("c", "submit", file, "--coordinator", addr).want(t, 0)
 	progress(3)
 
-	say("worker a's network is slow and loses packets")
-	n.degrade("a", 3*time.Second)
-
-	say("worker b is cut off for half of its lease: nobody loses a trial by it")
-	n.plug("b", false)
-	time.Sleep(lease / 2)
-	n.plug("b", true)
+	say("worker a's network is slow, loses frames and mixes up their order; it stays so")
+	n.set("a", poor)
 	progress(4)
+
+	say("worker b is cut off for half of its lease, then hears nothing for as long: nobody loses a trial by it")
+	n.set("b", cut)
+	time.Sleep(lease / 2)
+	n.set("b", fine)
+	progress(3)
+	n.set("b", weather{deaf: true})
+	time.Sleep(lease / 2)
+	n.set("b", fine)
+	progress(3)
 	if twice := repeated(t, began); len(twice) > 0 {
 		t.Errorf("trials %v began twice, and no worker was away for longer than its lease", twice)
 	}
 
 	say("worker b's agent is killed while its network is down, and started again: its trainers went on")
-	n.plug("b", false)
+	n.set("b", cut)
 	b.kill()
-	n.plug("b", true)
+	n.set("b", fine)
 	b = worker("b")
-	progress(4)
+	progress(3)
+
+	say("worker b's agent and the coordinator are killed together; the agent is back first")
+	c.kill()
+	b.kill()
+	b = n.start("b", workerArgs("b")...)
+	time.Sleep(time.Second)
+	c = coordinator()
+	b.printed("ready")
+	progress(3)
+
+	say("again; the coordinator is back first")
+	b.kill()
+	c.kill()
+	c = coordinator()
+	b = worker("b")
+	progress(3)
 	if twice := repeated(t, began); len(twice) > 0 {
 		t.Errorf("trials %v began twice: the new agent did not adopt those of the old one", twice)
 	}
 
 	say("worker a is cut off for longer than its lease: its trials go to b, and what it says of them later is refused")
-	n.plug("a", false)
+	n.set("a", cut)
 	time.Sleep(lease + 3*time.Second)
-	n.plug("a", true)
+	n.set("a", poor)
 	progress(4)
 	lost := repeated(t, began)
 	if len(lost) == 0 {
 		t.Error("no trial of the worker that was away for longer than its lease began again")
 	}
-
-	say("the coordinator is killed, and away for a while")
-	c.kill()
-	time.Sleep(2 * time.Second)
-	c = coordinator()
-	progress(3)
 
 	say("worker a is restarted, then worker b, then the coordinator")
 	a.stop().want(t, 0)
@@ -271,6 +192,10 @@ i=1; while [ $i -le %d ]; do echo "step=$i loss=0.$i"; sleep 0.15; i=$((i+1)); d
 	a.stop().want(t, 0)
 	b.stop().want(t, 0)
 	c.stop().want(t, 0)
+	for machine := range addresses {
+		until(t, "the last process on machine "+machine+" to end", func() bool { return len(n.processes(machine)) == 0 })
+	}
+	t.Logf("of %d frames %d were lost and %d late", n.frames.sent, n.frames.lost, n.frames.late)
 	t.Logf("%5.1f s: %d trials finished; %d were lost with a worker that was away", time.Since(begun).Seconds(), trials, len(lost))
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"swath/sweeps"
+	"swath/worker"
 )
 
 func (a *app) workerCommand() *cobra.Command {
@@ -17,7 +18,8 @@ func (a *app) workerCommand() *cobra.Command {
 		Long: `Worker runs the trials that a coordinator gives it, --slots at a time, until it is stopped.
 It prints one line when the coordinator has accepted it. If the coordinator goes away, the
 trials go on, what they report waits on disk, and the worker reconnects for as long as it
-takes. SIGTERM or Ctrl-C stops the trials and gives them back, uncharged.`,
+takes; one that was killed takes its trials over when it is started again on the same home.
+SIGTERM or Ctrl-C stops the trials and gives them back, uncharged.`,
 		Example: `  swath worker --coordinator 127.0.0.1:7420 --slots 2
   SWATH_DATA=~/datasets swath worker --coordinator 127.0.0.1:7420`,
 		Args: exactArgs(0, "no arguments"),
@@ -43,8 +45,14 @@ func (a *app) work(ctx context.Context) error {
 	}
 	defer cl.close()
 	// The first connection is tried before anything else, so that a wrong address is an
-	// error and not a log that scrolls. From then on the worker is patient.
-	if !reaches(ctx, cl) {
+	// error and not a log that scrolls. From then on the worker is patient, and so is one
+	// that takes over from another: trainers wait for it, whatever has become of the
+	// coordinator.
+	switch left := worker.LeftBehind(a.cfg.Home); {
+	case reaches(ctx, cl):
+	case left > 0:
+		a.note("cannot reach the coordinator at %s: the worker takes over %d trials of an earlier one, and goes on trying", addr, left)
+	default:
 		return fmt.Errorf("%w: cannot reach the coordinator at %s: start one with `swath coordinator`, or say where it is with --coordinator HOST:PORT",
 			sweeps.ErrUnavailable, addr)
 	}

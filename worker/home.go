@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"swath/sweeps"
 )
@@ -67,6 +69,16 @@ func (h *home) attempts() string { return filepath.Join(h.dir, "attempts") }
 // release lets the next agent have the directory.
 func (h *home) release() {
 	_ = h.lock.Close() // the lock goes with the descriptor
+}
+
+// LeftBehind is how many attempts earlier agents have left in the home at root: trainers that
+// go on, or ends that the coordinator does not know yet. Agents that run there are not told
+// from those that do no more.
+func LeftBehind(root string) int {
+	dirs, _ := filepath.Glob(filepath.Join(root, "worker", "*", "attempts", "*")) // the pattern is a good one
+	return len(slices.DeleteFunc(dirs, func(dir string) bool {
+		return strings.HasPrefix(filepath.Base(dir), sparePrefix)
+	}))
 }
 
 var goodID = regexp.MustCompile(`^[0-9a-f]{16}$`)
