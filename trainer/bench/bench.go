@@ -4,7 +4,8 @@
 // (for a GAN, of both networks). Its work is the floating-point operations of its
 // matrix products and convolutions, two for a multiplication and addition; what else
 // a step does counts as time, not as work. The peak is the rate of fused
-// multiply-adds that the processor reaches when it does nothing else.
+// multiply-adds that the processor reaches when it does nothing else. The operations
+// are those of the definition: an algorithm that needs fewer may exceed the peak.
 //
 // Rules. What is measured is the trainers' own code, on images of noise, so that no
 // data set is needed and reading one is not part of the figure. The processors are

@@ -117,7 +117,8 @@ func (g *graph) finite(what string, loss float64, weights []*nn.Trainable) error
 }
 
 // FLOPs returns the floating-point operations of one training step, counted as is usual:
-// two for each multiplication and addition of the matrix products, nothing else. The
+// two for each multiplication and addition of the matrix products that define the
+// layers, nothing else; package nn makes some of them with fewer multiplications. The
 // generator goes forward once, and back with all gradients but that of z; the
 // discriminator forward and back twice, without the gradient of the images, and forward
 // and back to the images for the generator's step.

@@ -117,11 +117,11 @@ func (c *conv) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	if in.err != nil {
 		return nil, c.errMismatch(in.err)
 	}
-	y, columns := c.y.Data().([]float32), c.columns(c.net.space)
+	y := c.y.Data().([]float32)
 	if c.transposed {
-		c.up(y, x, w, columns)
+		c.up(y, x, w, c.net.space)
 	} else {
-		c.eachChunk(x, columns, func(lo, hi int, columns []float32) { c.down(y, columns, w, lo, hi) })
+		c.down(y, x, w, c.net.space)
 	}
 	c.finish(y, b)
 	return c.y, nil
@@ -171,8 +171,8 @@ type convGrad struct {
 	results    []gradient
 }
 
-// Do computes the gradients. The transposed convolution makes both of its own from the
-// columns of dy; the convolution makes dW from those of x, and dx by folding.
+// Do computes the gradients: those of the transposed convolution from dy as the fine
+// grid, those of the convolution from dy as the coarse one.
 func (g *convGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	c, in := g.fwd, inputs{values: values}
 	nx, nw, ny := c.sizes()
@@ -181,27 +181,26 @@ func (g *convGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 		return nil, g.errMismatch(in.err)
 	}
 	dz := g.beforeActivation(dy, y)
-	columns := c.columns(c.net.space)
+	dx, dw := data(g.dx), data(g.dw)
 	if c.transposed {
-		if g.dx != nil || g.dw != nil {
-			c.eachChunk(dz, columns, func(lo, hi int, columns []float32) {
-				if g.dx != nil {
-					c.down(g.dx.Data().([]float32), columns, w, lo, hi)
-				}
-				if g.dw != nil {
-					c.wgrad(g.dw.Data().([]float32), columns, x, lo, hi)
-				}
-			})
-		}
+		c.downAndWgrad(dx, dw, dz, x, w, c.net.space)
 		return firstOf(g.results), nil
 	}
-	if g.dw != nil {
-		c.eachChunk(x, columns, func(lo, hi int, columns []float32) { c.wgrad(g.dw.Data().([]float32), columns, dz, lo, hi) })
+	if dw != nil {
+		c.wgrad(dw, x, dz, c.net.space)
 	}
-	if g.dx != nil {
-		c.up(g.dx.Data().([]float32), dz, w, columns)
+	if dx != nil {
+		c.up(dx, dz, w, c.net.space)
 	}
 	return firstOf(g.results), nil
+}
+
+// data returns the elements of a tensor that may be nil.
+func data(t *tensor.Dense) []float32 {
+	if t == nil {
+		return nil
+	}
+	return t.Data().([]float32)
 }
 
 // beforeActivation returns dz, the gradient before the activation, and fills db with

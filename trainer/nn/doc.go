@@ -17,7 +17,7 @@
 // Rules that hold for every operation here:
 //
 //   - Graph, differentiation and execution order are Gorgonia's; the arithmetic
-//     is ours, in [swath/trainer/nn/kernel]. Gorgonia's own softmax, dropout,
+//     is ours, in [swath/trainer/nn/kernel] and its neighbours. Gorgonia's own softmax, dropout,
 //     normalisation, convolution, batched product and Adam are 10 to 100 times
 //     slower than these and are not used.
 //   - An operation owns the tensor that it returns, and overwrites it in the next

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -22,6 +23,9 @@ type Clock struct {
 type Workspace struct {
 	tensors map[string]*tensor.Dense
 	slices  map[string][]float32
+
+	mu   sync.Mutex
+	free [][]float32 // what goroutines may borrow
 }
 
 // NewWorkspace returns an empty workspace.
@@ -47,6 +51,28 @@ func (w *Workspace) floats(name string, n int) []float32 {
 		w.slices[name] = make([]float32, n)
 	}
 	return w.slices[name][:n]
+}
+
+// lend returns n elements of memory for a goroutine of an operation, until it calls
+// giveBack. What is in them is undefined.
+func (w *Workspace) lend(n int) []float32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if last := len(w.free) - 1; last >= 0 {
+		x := w.free[last]
+		w.free = w.free[:last]
+		if len(x) >= n {
+			return x
+		}
+		// Too small: the garbage collector may have it, as the larger one will serve both.
+	}
+	return make([]float32, n)
+}
+
+func (w *Workspace) giveBack(x []float32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.free = append(w.free, x)
 }
 
 // Net builds one expression graph. Methods that add an operation return its

@@ -20,7 +20,8 @@ import (
 //
 // down is columns·W for columns = unfold(fine), a row of taps for each coarse pixel
 // ("im2col"); up, its transpose, is fold(coarse·Wᵀ); wgrad is columnsᵀ·coarse.
-// Columns exist only for a few images at a time, so that they stay in a cache.
+// Columns exist only for a few images at a time, so that they stay in a cache. Windows
+// of 4×4 with stride 2 and many channels do without columns, see [minimal].
 type window struct {
 	batch                     int
 	fineH, fineW, fineC       int
@@ -117,15 +118,61 @@ func (w *window) eachChunk(fine, columns []float32, f func(lo, hi int, columns [
 	}
 }
 
-// down sets coarse, for the images [lo, hi), to columns·W.
-func (w *window) down(coarse, columns, weights []float32, lo, hi int) {
+// down sets coarse to the convolution of fine.
+func (w *window) down(coarse, fine, weights []float32, space *Workspace) {
+	if w.isMinimal() {
+		w.minimal(space).down(coarse, fine, weights)
+		return
+	}
+	w.eachChunk(fine, w.columns(space), func(lo, hi int, columns []float32) { w.downColumns(coarse, columns, weights, lo, hi) })
+}
+
+// wgrad sets dw to the gradient of the weights for the gradient of coarse.
+func (w *window) wgrad(dw, fine, coarse []float32, space *Workspace) {
+	if w.isMinimal() {
+		w.minimal(space).wgrad(dw, fine, coarse)
+		return
+	}
+	w.eachChunk(fine, w.columns(space), func(lo, hi int, columns []float32) { w.wgradColumns(dw, columns, coarse, lo, hi) })
+}
+
+// downAndWgrad is both; what is nil is not wanted.
+func (w *window) downAndWgrad(dcoarse, dw, fine, coarse, weights []float32, space *Workspace) {
+	switch {
+	case dcoarse == nil && dw == nil:
+	case dw == nil:
+		w.down(dcoarse, fine, weights, space)
+	case dcoarse == nil:
+		w.wgrad(dw, fine, coarse, space)
+	case w.isMinimal():
+		w.down(dcoarse, fine, weights, space)
+		w.wgrad(dw, fine, coarse, space)
+	default:
+		w.eachChunk(fine, w.columns(space), func(lo, hi int, columns []float32) {
+			w.downColumns(dcoarse, columns, weights, lo, hi)
+			w.wgradColumns(dw, columns, coarse, lo, hi)
+		})
+	}
+}
+
+// up sets fine to the transposed convolution of coarse.
+func (w *window) up(fine, coarse, weights []float32, space *Workspace) {
+	if w.isMinimal() {
+		w.minimal(space).up(fine, coarse, weights)
+		return
+	}
+	w.upColumns(fine, coarse, weights, w.columns(space))
+}
+
+// downColumns sets coarse, for the images [lo, hi), to columns·W.
+func (w *window) downColumns(coarse, columns, weights []float32, lo, hi int) {
 	kernel.Gemm(false, false, (hi-lo)*w.coarsePixels(), w.coarseC, w.taps(), 1, columns, w.taps(), weights, w.coarseC, 0,
 		coarse[lo*w.coarseLen():], w.coarseC)
 }
 
-// wgrad adds columnsᵀ·coarse, for the images [lo, hi), to dw, or sets dw to it if
+// wgradColumns adds columnsᵀ·coarse, for the images [lo, hi), to dw, or sets dw to it if
 // these are the first.
-func (w *window) wgrad(dw, columns, coarse []float32, lo, hi int) {
+func (w *window) wgradColumns(dw, columns, coarse []float32, lo, hi int) {
 	beta := float32(1)
 	if lo == 0 {
 		beta = 0
@@ -133,8 +180,8 @@ func (w *window) wgrad(dw, columns, coarse []float32, lo, hi int) {
 	kernel.Gemm(true, false, w.taps(), w.coarseC, (hi-lo)*w.coarsePixels(), 1, columns, w.taps(), coarse[lo*w.coarseLen():], w.coarseC, beta, dw, w.coarseC)
 }
 
-// up sets fine to fold(coarse·Wᵀ).
-func (w *window) up(fine, coarse, weights, columns []float32) {
+// upColumns sets fine to fold(coarse·Wᵀ).
+func (w *window) upColumns(fine, coarse, weights, columns []float32) {
 	product := func(dst []float32, lo, hi int) {
 		kernel.Gemm(false, true, (hi-lo)*w.coarsePixels(), w.taps(), w.coarseC, 1, coarse[lo*w.coarseLen():], w.coarseC, weights, w.coarseC, 0, dst, w.taps())
 	}

@@ -18,6 +18,12 @@ type set struct {
 	// gemm computes C = alpha·op(A)·op(B) + beta·C for m, n, k ≥ 1 and alpha ≠ 0 on at most threads goroutines.
 	gemm func(p product, threads int)
 
+	// See packed.go.
+	packUnit   int
+	packedLen  func(k, n int) int
+	packB      func(dst []float32, transB bool, k, n, lo, hi int, b []float32, ldb int)
+	gemmPacked func(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int)
+
 	exp, tanh, gelu func(dst, x []float32)
 	geluGrad        func(dx, x, dy []float32)
 	// expSum sets dst to exp(x - shift) and returns the sum of dst.

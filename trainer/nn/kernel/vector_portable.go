@@ -5,8 +5,14 @@ import "math"
 // portable is the kernel set in plain Go. Its functions use the same approximations as the assembly, element by
 // element, and are the ones to read first.
 var portable = set{
-	name:     "portable",
-	gemm:     gemmPortable,
+	name: "portable",
+	gemm: gemmPortable,
+
+	packUnit:   1,
+	packedLen:  func(k, n int) int { return k * n },
+	packB:      packBPortable,
+	gemmPacked: gemmPackedPortable,
+
 	exp:      func(dst, x []float32) { apply(dst, x, exp32) },
 	tanh:     func(dst, x []float32) { apply(dst, x, tanh32) },
 	gelu:     func(dst, x []float32) { apply(dst, x, gelu32) },
