@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
@@ -21,13 +23,15 @@ import (
 // Config is what a verb is told by flags, environment and file; flags come first, then
 // the environment, then the file, then the defaults.
 type Config struct {
-	Home        string // the folder of the store, of logs and of attempts; absolute
-	Data        string // the folder of data sets; may be empty
-	Coordinator string // HOST:PORT; empty where nobody said
-	Listen      string // HOST:PORT that the coordinator listens on
-	Slots       int    // of a worker
-	Name        string // of a worker, or the new name of a sweep
-	WorkDir     string // of a worker's trials, where the submitter's is not there
+	Home        string   // the folder of the store, of logs and of attempts; absolute
+	Data        string   // the folder of data sets; may be empty
+	Coordinator string   // HOST:PORT; empty where nobody said
+	Listen      string   // HOST:PORT that the coordinator listens on
+	Slots       int      // of a worker
+	GPUs        string   // of a worker: all, none, a number, or device=…
+	Labels      []string // of a worker, NAME=VALUE each
+	Name        string   // of a worker, or the new name of a sweep
+	WorkDir     string   // of a worker's trials, where the submitter's is not there
 	Lease       time.Duration
 	Grace       time.Duration
 	Verbose     bool
@@ -38,7 +42,7 @@ const defaultListen = "127.0.0.1:7420"
 
 // settings are the keys that file and environment may have; a key is a flag's name. In
 // the environment it is in capitals behind SWATH_.
-var settings = []string{"home", "data", "coordinator", "listen", "slots", "name", "workdir", "lease", "grace", "verbose"}
+var settings = []string{"home", "data", "coordinator", "listen", "slots", "gpus", "label", "name", "workdir", "lease", "grace", "verbose"}
 
 // notFromEnvironment are keys that would collide with what trainers are given, or make no
 // sense for a whole shell.
@@ -58,6 +62,8 @@ func addServerFlags(f *pflag.FlagSet) {
 
 func addWorkerFlags(f *pflag.FlagSet) {
 	f.Int("slots", defaultSlots(), "trials to run at a time")
+	f.String("gpus", "all", "GPUs to offer: all, none, how many, or device=0,2 with numbers or UUIDs")
+	f.StringArray("label", nil, "label NAME=VALUE that sweeps may ask for with requires; may be repeated")
 	f.Duration("grace", 10*time.Second, "time between SIGTERM and SIGKILL when a trial is stopped")
 	f.String("workdir", "", "working directory of trials whose submitter's directory is not on this machine (default the current one)")
 }
@@ -88,7 +94,7 @@ func readConfig(flags *pflag.FlagSet) (Config, error) {
 	r := &settingsReader{v: v, flags: flags}
 	cfg := Config{
 		Home: r.text("home"), Data: r.text("data"), Coordinator: r.text("coordinator"),
-		Listen: r.text("listen"), Slots: r.whole("slots"), Name: r.text("name"), WorkDir: r.text("workdir"),
+		Listen: r.text("listen"), Slots: r.whole("slots"), GPUs: r.text("gpus"), Labels: r.list("label"), Name: r.text("name"), WorkDir: r.text("workdir"),
 		Lease: r.duration("lease"), Grace: r.duration("grace"), Verbose: r.yes("verbose"),
 	}
 	if r.err != nil {
@@ -115,6 +121,45 @@ func (r *settingsReader) text(key string) string {
 	default:
 		return fmt.Sprint(x)
 	}
+}
+
+// list returns the values of a key: of a flag each time that it is given, in a file a list
+// or a mapping, in the environment words.
+func (r *settingsReader) list(key string) (list []string) {
+	switch x := r.v.Get(key).(type) {
+	case nil:
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(x)) {
+			list = append(list, name+"="+fmt.Sprint(x[name]))
+		}
+	case []any:
+		for _, v := range x {
+			list = append(list, fmt.Sprint(v))
+		}
+	case []string:
+		list = x
+	case string:
+		list = strings.Fields(x)
+	default:
+		r.bad(key, "a list of NAME=VALUE")
+	}
+	for _, l := range list {
+		if name, _, ok := strings.Cut(l, "="); !ok || !isLabel(name) {
+			r.bad(key, "NAME=VALUE, with a name of letters, digits and underscores")
+			return nil
+		}
+	}
+	return list
+}
+
+// isLabel reports whether an expression can name a label so: labels.NAME.
+func isLabel(name string) bool {
+	for i, c := range name {
+		if c != '_' && !unicode.IsLetter(c) && (i == 0 || !unicode.IsDigit(c)) {
+			return false
+		}
+	}
+	return name != ""
 }
 
 func (r *settingsReader) whole(key string) int {

@@ -1,41 +1,56 @@
 package cli
 
 import (
-	"bytes"
+	"context"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"swath/sweeps"
+	"swath/worker/gpu"
 )
 
-// machineResources are what this machine offers: its cores, its memory, and its NVIDIA
-// GPUs, as far as nvidia-smi lists them. CUDA_VISIBLE_DEVICES bounds the GPUs, as it does
-// for every program.
-func machineResources() sweeps.Resources {
-	return sweeps.Resources{CPUs: float64(runtime.NumCPU()), GPUs: float64(gpus()), Memory: memory()}
+// machine is what a worker on this machine offers.
+type machine struct {
+	total  sweeps.Resources
+	gpus   gpu.Set
+	labels map[string]string
 }
 
-func gpus() int {
-	if v, set := os.LookupEnv("CUDA_VISIBLE_DEVICES"); set {
-		if v == "" || v == "-1" {
-			return 0
-		}
-		return len(strings.Split(v, ","))
-	}
-	out, err := exec.Command("nvidia-smi", "-L").Output()
+// machineResources are this machine's cores and memory.
+func machineResources() sweeps.Resources {
+	return sweeps.Resources{CPUs: float64(runtime.NumCPU()), Memory: memory()}
+}
+
+// thisMachine finds out what this machine has, and adds what the user says of it. Labels
+// are NAME=VALUE; those that are there anyway may be replaced.
+func (a *app) thisMachine(ctx context.Context) (machine, error) {
+	set, err := gpu.Find(ctx, a.cfg.GPUs, os.LookupEnv)
 	if err != nil {
-		return 0 // no driver, no GPUs
+		return machine{}, err
 	}
-	n := 0
-	for line := range bytes.Lines(out) {
-		if bytes.HasPrefix(line, []byte("GPU ")) {
-			n++
-		}
+	m := machine{total: machineResources(), gpus: set, labels: map[string]string{"os": runtime.GOOS, "arch": runtime.GOARCH}}
+	if host, err := os.Hostname(); err == nil {
+		m.labels["host"] = host
 	}
-	return n
+	if len(set.Devices) > 0 && set.Devices[0].Model != "" {
+		m.labels["gpu"] = set.Devices[0].Model
+	}
+	for _, l := range a.cfg.Labels {
+		name, value, _ := strings.Cut(l, "=")
+		m.labels[name] = value
+	}
+	return m, nil
+}
+
+// worker is the machine as the dispatcher would see it, with so many slots.
+func (m machine) worker(slots int) sweeps.Worker {
+	w := sweeps.Worker{Slots: slots, Total: m.total, Labels: m.labels}
+	for _, d := range m.gpus.Devices {
+		w.GPUs = append(w.GPUs, d.GPU)
+	}
+	return w
 }
 
 // memory is the machine's memory in bytes; 0 where the system does not tell.

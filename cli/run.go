@@ -60,9 +60,12 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 			return err
 		}
 	}
-	if offered := machineResources(); !offered.Fits(f.spec.Resources) {
-		return fmt.Errorf("%s: a trial asks for %s, and this machine offers %s: ask for less, or submit the sweep to a coordinator whose workers have it",
-			f.file, f.spec.Resources, offered)
+	m, err := a.thisMachine(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.runsOn(m, a.cfg.Slots); err != nil {
+		return err
 	}
 	name := f.spec.Name
 	if named {
@@ -86,7 +89,7 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 	if err != nil {
 		return err
 	}
-	stopWorker, err := a.startWorker(s.addr, log)
+	stopWorker, err := a.startWorker(s.addr, m, log)
 	if err != nil {
 		return errors.Join(err, s.stop())
 	}
@@ -124,6 +127,25 @@ func (a *app) runSweep(ctx context.Context, cl *client, f *sweepFile, target run
 		a.note("nobody reads the output any more: stopping; the same command goes on with %s", target.name)
 	}
 	return err
+}
+
+// runsOn complains of a sweep whose trials this machine could never run.
+func (f *sweepFile) runsOn(m machine, slots int) error {
+	const otherwise = "or submit the sweep to a coordinator whose workers have it"
+	w := m.worker(slots)
+	for _, r := range f.spec.Requires {
+		if !r.Met(w) {
+			return fmt.Errorf("%w: %s: its trials require %s, which is not so of this machine: give it a label with --label NAME=VALUE, %s", sweeps.ErrInvalid, f.file, r, otherwise)
+		}
+	}
+	asked, has := w.Lacks(f.spec.Resources)
+	switch {
+	case asked != "" && m.gpus.Note != "" && f.spec.Resources.WantsGPU():
+		return fmt.Errorf("%w: %s: a trial asks for %s, and this machine has %s (%s): ask for less, %s", sweeps.ErrInvalid, f.file, asked, has, m.gpus.Note, otherwise)
+	case asked != "":
+		return fmt.Errorf("%w: %s: a trial asks for %s, and this machine has %s: ask for less, %s", sweeps.ErrInvalid, f.file, asked, has, otherwise)
+	}
+	return nil
 }
 
 // takeUp goes on with a sweep. If it was paused because its trials all failed alike, the
@@ -187,12 +209,12 @@ func newSweepID() sweeps.SweepID {
 }
 
 // startWorker runs a worker in this process until the function that it returns is called.
-func (a *app) startWorker(addr string, log *slog.Logger) (stop func() error, err error) {
+func (a *app) startWorker(addr string, m machine, log *slog.Logger) (stop func() error, err error) {
 	cl, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}
-	agent, err := a.newAgent(cl, log, nil)
+	agent, err := a.newAgent(cl, m, log, nil)
 	if err != nil {
 		cl.close()
 		return nil, err
@@ -209,13 +231,13 @@ func (a *app) startWorker(addr string, log *slog.Logger) (stop func() error, err
 }
 
 // newAgent makes a worker that speaks to the coordinator through cl.
-func (a *app) newAgent(cl *client, log *slog.Logger, ready func(sweeps.WorkerID)) (*worker.Agent, error) {
+func (a *app) newAgent(cl *client, m machine, log *slog.Logger, ready func(sweeps.WorkerID)) (*worker.Agent, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file, to run built-in trainers with: %w", err)
 	}
 	return worker.New(worker.Config{
-		Home: a.cfg.Home, Name: a.cfg.Name, Slots: a.cfg.Slots, Resources: machineResources(),
+		Home: a.cfg.Home, Name: a.cfg.Name, Slots: a.cfg.Slots, Resources: m.total, GPUs: m.gpus, Labels: m.labels,
 		WorkDir: a.cfg.WorkDir, DataDir: a.cfg.Data, Binary: binary, Grace: a.cfg.Grace,
 		Dial:    func(ctx context.Context) (worker.Session, error) { return cl.Session(ctx) },
 		Log:     log,

@@ -19,8 +19,14 @@ func (a *app) workerCommand() *cobra.Command {
 It prints one line when the coordinator has accepted it. If the coordinator goes away, the
 trials go on, what they report waits on disk, and the worker reconnects for as long as it
 takes; one that was killed takes its trials over when it is started again on the same home.
-SIGTERM or Ctrl-C stops the trials and gives them back, uncharged.`,
+SIGTERM or Ctrl-C stops the trials and gives them back, uncharged.
+
+It offers the machine's cores, its memory and its GPUs, as nvidia-smi or rocm-smi lists them
+and CUDA_VISIBLE_DEVICES (ROCR_VISIBLE_DEVICES) of its own environment allows; --gpus
+narrows that. A GPU that a program of somebody else computes on is left alone until that has
+ended. Each trial is shown the GPUs that it was given and no others.`,
 		Example: `  swath worker --coordinator 127.0.0.1:7420 --slots 2
+  swath worker --coordinator 127.0.0.1:7420 --gpus device=0,2 --label zone=lab
   SWATH_DATA=~/datasets swath worker --coordinator 127.0.0.1:7420`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context()) },
@@ -59,7 +65,11 @@ func (a *app) work(ctx context.Context) error {
 	if err := checkSpace(a.cfg.Home); err != nil {
 		return err
 	}
-	agent, err := a.newAgent(cl, a.logger(a.stderr, slog.LevelInfo), func(id sweeps.WorkerID) {
+	m, err := a.thisMachine(ctx)
+	if err != nil {
+		return err
+	}
+	agent, err := a.newAgent(cl, m, a.logger(a.stderr, slog.LevelInfo), func(id sweeps.WorkerID) {
 		fmt.Fprintf(a.stdout, "worker %s ready: %d slots for the coordinator at %s\n", id, a.cfg.Slots, addr)
 	})
 	if err != nil {

@@ -177,7 +177,7 @@ func TestQueriesWithoutALoop(t *testing.T) {
 	if _, err := c.Submit(t.Context(), submission("s", 1, "")); !errors.Is(err, sweeps.ErrUnavailable) {
 		t.Errorf("submit: %v", err)
 	}
-	if _, err := c.Connect(t.Context(), sweeps.Worker{ID: "a", Slots: 1}, nil); !errors.Is(err, sweeps.ErrUnavailable) {
+	if _, err := c.Connect(t.Context(), dispatch.Hello{Worker: sweeps.Worker{ID: "a", Slots: 1}}); !errors.Is(err, sweeps.ErrUnavailable) {
 		t.Errorf("connect: %v", err)
 	}
 	for what, err := range map[string]error{

@@ -137,7 +137,7 @@ type machine struct {
 
 func (w *world) connect(id sweeps.WorkerID, slots int, held ...sweeps.AttemptRef) *machine {
 	w.Helper()
-	s, err := w.Connect(w.Context(), sweeps.Worker{ID: id, Name: "host-" + string(id), Slots: slots}, held)
+	s, err := w.Connect(w.Context(), dispatch.Hello{Worker: sweeps.Worker{ID: id, Name: "host-" + string(id), Slots: slots}, Attempts: held})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -367,7 +367,7 @@ func TestStoreIsFullForAWhile(t *testing.T) {
 			t.Errorf("submit to a full store: %v", err)
 		}
 		time.Sleep(time.Second)
-		if _, err := w.Connect(w.Context(), sweeps.Worker{ID: "a", Slots: 1}, nil); err == nil {
+		if _, err := w.Connect(w.Context(), dispatch.Hello{Worker: sweeps.Worker{ID: "a", Slots: 1}}); err == nil {
 			// The worker itself is not recorded; that its trial cannot be is told by
 			// the end of the session.
 			time.Sleep(time.Second)
@@ -619,7 +619,7 @@ func TestTwoSessionsOfOneWorker(t *testing.T) {
 func TestBadWorkers(t *testing.T) {
 	bubble(t, func(w *world) {
 		for _, worker := range []sweeps.Worker{{Slots: 1}, {ID: "a"}, {ID: "a", Slots: -1}} {
-			if _, err := w.Connect(w.Context(), worker, nil); !errors.Is(err, sweeps.ErrInvalid) {
+			if _, err := w.Connect(w.Context(), dispatch.Hello{Worker: worker}); !errors.Is(err, sweeps.ErrInvalid) {
 				t.Errorf("%+v: %v", worker, err)
 			}
 		}

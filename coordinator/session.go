@@ -28,8 +28,9 @@ type links struct {
 }
 
 // Connect begins a worker's session: the worker's whole state in, the differences to what
-// should be in the session's outbox.
-func (c *Coordinator) Connect(ctx context.Context, w sweeps.Worker, attempts []sweeps.AttemptRef) (*Session, error) {
+// should be in the session's outbox. The session's number is given here.
+func (c *Coordinator) Connect(ctx context.Context, hello dispatch.Hello) (*Session, error) {
+	w := hello.Worker
 	if w.ID == "" || w.Slots < 1 {
 		return nil, fmt.Errorf("%w: a worker needs an id and at least one slot, this one says id %q and %d slots", sweeps.ErrInvalid, w.ID, w.Slots)
 	}
@@ -43,17 +44,18 @@ func (c *Coordinator) Connect(ctx context.Context, w sweeps.Worker, attempts []s
 	c.links.next++
 	s := &Session{c: c, worker: w.ID, number: c.links.next, last: c.cfg.Now()}
 	s.out.wake = make(chan struct{}, 1)
+	hello.Session = s.number
 	old := c.links.open[w.ID]
 	c.links.open[w.ID] = s
 	c.links.mu.Unlock()
 	if old != nil {
 		old.out.close("another connection presented itself as this worker")
 	}
-	if err := c.do(ctx, dispatch.Hello{Worker: w, Session: s.number, Attempts: attempts}); err != nil {
+	if err := c.do(ctx, hello); err != nil {
 		s.drop()
 		return nil, err
 	}
-	c.cfg.Log.Info("worker connected", "worker", w.Name, "id", w.ID, "slots", w.Slots, "attempts", len(attempts))
+	c.cfg.Log.Info("worker connected", "worker", w.Name, "id", w.ID, "slots", w.Slots, "gpus", len(w.GPUs), "attempts", len(hello.Attempts))
 	return s, nil
 }
 
@@ -94,6 +96,11 @@ func (s *Session) Alive() {
 	}
 	s.last = now
 	s.c.post(dispatch.Alive{Worker: s.worker, Session: s.number})
+}
+
+// Offer says which devices the worker offers now.
+func (s *Session) Offer(gpus []sweeps.GPU, note string) {
+	s.c.post(dispatch.Offer{Worker: s.worker, Session: s.number, GPUs: gpus, Note: note})
 }
 
 // Drain says that the worker takes no more trials.

@@ -33,7 +33,7 @@ func parse(source []byte, file string) (*loaded, error) {
 
 func (l *loaded) policy() dispatch.Policy {
 	return dispatch.Policy{
-		RunCap: l.plan.RunCap(), Retries: l.spec.Retries, Needs: l.spec.Resources,
+		RunCap: l.plan.RunCap(), Retries: l.spec.Retries, Needs: l.spec.Resources, Requires: l.spec.Requires,
 		Priority: l.spec.Priority, TimeLimit: l.spec.TimeLimit,
 	}
 }

@@ -21,7 +21,7 @@ var (
 	supportedKeys = []string{
 		"name", "description", "method", "metric", "metrics", "parameters", "constraints",
 		"run_cap", "repeat", "seed", "trainer", "program", "command", "env", "resources",
-		"timeout", "retries", "priority", "time_limit",
+		"requires", "timeout", "retries", "priority", "time_limit",
 	}
 	ignoredKeys = []string{"project", "entity", "controller"}
 	// laterKeys are W&B's keys that change what runs, so that to ignore them would
@@ -77,7 +77,9 @@ var (
 //	metrics       what to read off a program's output: names, or
 //	              {name, pattern, goal} (pattern is ours)
 //	env           variables for the trial's process (ours)
-//	resources     {cpus, gpus, memory: 10GiB} of one trial (ours)
+//	resources     {cpus: 4, memory: 8GiB, gpus: 1, gpu_memory: 10GiB} of one trial; gpus
+//	              of 0.5 is half of one, gpu_memory alone a GPU with so much left (ours)
+//	requires      formulas that must be true of a worker, see [Requirement] (ours)
 //	timeout       of one attempt: 90s, 2h, or seconds (ours)
 //	retries       after a failed attempt (ours)
 //	priority      sweeps of a higher one are served first; 0 unless given (ours)
@@ -156,6 +158,9 @@ func (d *decoder) spec(source []byte) *Spec {
 	}
 	if n, ok := given("resources"); ok {
 		s.Resources = d.resources(n)
+	}
+	if n, ok := given("requires"); ok {
+		s.Requires = d.requires(n)
 	}
 	if n, ok := given("timeout"); ok {
 		s.Timeout = d.duration(n, "timeout")
@@ -480,19 +485,45 @@ func (d *decoder) resources(n *yaml.Node) (r Resources) {
 	if !ok {
 		return r
 	}
+	var none bool
+	var memory *yaml.Node
 	for _, e := range entries {
 		switch e.key {
 		case "cpus":
 			r.CPUs = d.amount(e.value, "resources.cpus")
 		case "gpus":
-			r.GPUs = d.amount(e.value, "resources.gpus")
+			r.GPUs = d.gpus(e.value)
+			none = r.GPUs == 0
+		case "gpu_memory":
+			r.GPUMemory = d.bytes(e.value, "resources.gpu_memory")
+			memory = e.at
 		case "memory":
 			r.Memory = d.bytes(e.value, "resources.memory")
 		default:
-			d.unknownKey(e, "resources", []string{"cpus", "gpus", "memory"})
+			d.unknownKey(e, "resources", []string{"cpus", "gpus", "gpu_memory", "memory"})
 		}
 	}
+	if none && r.GPUMemory > 0 {
+		d.errorf(memory, "resources.gpu_memory is of a GPU, and resources.gpus is 0: remove one of them")
+	}
 	return r
+}
+
+// maxGPUs is more than any one machine has.
+const maxGPUs = 65536
+
+// gpus returns a number of devices, or a share of one.
+func (d *decoder) gpus(n *yaml.Node) float64 {
+	x := d.amount(n, "resources.gpus")
+	if x > maxGPUs {
+		d.errorf(n, "resources.gpus must be at most %d, not %g", maxGPUs, x)
+		return 1
+	}
+	if x > 1 && x != math.Trunc(x) {
+		d.errorf(n, "resources.gpus must be a whole number of GPUs, or a share of one below 1, not %g", x)
+		return 1
+	}
+	return x
 }
 
 // environment decodes the variables that a trial's process gets.

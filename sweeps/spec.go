@@ -52,6 +52,7 @@ type Spec struct {
 	Seed uint64
 
 	Resources Resources     // that one trial takes
+	Requires  []Requirement // of the workers; all must be true
 	Timeout   time.Duration // of one attempt; 0 is none
 	Retries   int           // charged attempts beyond the first
 	Priority  int           // sweeps of a higher one are served first

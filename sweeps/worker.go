@@ -4,26 +4,30 @@ import "fmt"
 
 // Resources are what a trial takes and a worker offers, beside its slots.
 type Resources struct {
-	CPUs   float64 // cores
-	GPUs   float64 // devices; a fraction is a share of one device
-	Memory int64   // bytes
+	CPUs float64 // cores
+	// GPUs is how many devices: a whole number, or a share of one below 1. GPUMemory is
+	// how many bytes each of them must have; with a share, or without GPUs, how many of
+	// its memory the trial takes. A worker's are in Worker.GPUs.
+	GPUs      float64
+	GPUMemory int64
+	Memory    int64 // bytes
 }
 
-// Add returns r + x.
+// Add returns r + x, of what can be added: devices are not a sum.
 func (r Resources) Add(x Resources) Resources {
-	return Resources{CPUs: r.CPUs + x.CPUs, GPUs: r.GPUs + x.GPUs, Memory: r.Memory + x.Memory}
+	return Resources{CPUs: r.CPUs + x.CPUs, Memory: r.Memory + x.Memory}
 }
 
-// Sub returns r - x.
+// Sub returns r - x, of what can be added.
 func (r Resources) Sub(x Resources) Resources {
-	return Resources{CPUs: r.CPUs - x.CPUs, GPUs: r.GPUs - x.GPUs, Memory: r.Memory - x.Memory}
+	return Resources{CPUs: r.CPUs - x.CPUs, Memory: r.Memory - x.Memory}
 }
 
-// Fits reports whether a request of need fits into r. Sums of fractions are compared
-// with a little slack, so that ten tenths of a GPU are a GPU.
+// Fits reports whether a request of need fits into r, but for GPUs. Sums of fractions are
+// compared with a little slack, so that ten tenths of a core are a core.
 func (r Resources) Fits(need Resources) bool {
 	const slack = 1e-9
-	return need.CPUs <= r.CPUs+slack && need.GPUs <= r.GPUs+slack && need.Memory <= r.Memory
+	return need.CPUs <= r.CPUs+slack && need.Memory <= r.Memory
 }
 
 // IsZero reports whether nothing is asked for or offered.
@@ -44,8 +48,11 @@ func (r Resources) String() string {
 	if r.GPUs != 0 {
 		add("gpus %g", r.GPUs)
 	}
+	if r.GPUMemory != 0 {
+		add("gpu_memory %s", FormatBytes(r.GPUMemory))
+	}
 	if r.Memory != 0 {
-		add("memory %.4g GiB", float64(r.Memory)/(1<<30))
+		add("memory %s", FormatBytes(r.Memory))
 	}
 	if s == "" {
 		return "nothing"
@@ -61,5 +68,14 @@ type Worker struct {
 	// Prefetch is how many trials beyond its slots it takes, to start them the moment a
 	// slot falls free.
 	Prefetch int
-	Total    Resources
+	// Total are its cores and its memory.
+	Total Resources
+	// GPUs are its devices, by index.
+	GPUs []GPU
+	// GPUNote says why there are fewer than one might think: the driver does not answer,
+	// say. Empty if nothing is to be said.
+	GPUNote string
+	// Labels are what sweeps may ask for in requires; os, arch, host and, where there is
+	// one, gpu are there always.
+	Labels map[string]string
 }

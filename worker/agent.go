@@ -15,6 +15,7 @@ import (
 	"swath/proto/wire"
 	"swath/sweeps"
 	"swath/worker/exec"
+	"swath/worker/gpu"
 )
 
 // Config says what an agent is and what it has.
@@ -31,6 +32,9 @@ type Config struct {
 	Prefetch int
 	// Resources are what the machine offers. CPUs of 0 means all that there are.
 	Resources sweeps.Resources
+	// GPUs are the devices that it offers, and Labels what sweeps may ask for.
+	GPUs   gpu.Set
+	Labels map[string]string
 	// WorkDir is the working directory of trials whose sweep was submitted from a
 	// directory that does not exist here; empty for the agent's own.
 	WorkDir string
@@ -92,6 +96,7 @@ type times struct {
 	farewell               time.Duration // for the last acknowledgements at shutdown
 	settle                 time.Duration // after which what lasts is written down
 	tidy                   time.Duration // between two looks at how long the output is
+	gpus                   time.Duration // between two looks at who uses the GPUs
 }
 
 var defaultTimes = times{
@@ -104,6 +109,7 @@ var defaultTimes = times{
 	farewell:   3 * time.Second,
 	settle:     200 * time.Millisecond,
 	tidy:       time.Second,
+	gpus:       10 * time.Second,
 }
 
 // New takes a place in the home and returns the agent that lives there. The place is
@@ -152,7 +158,7 @@ func New(cfg Config) (*Agent, error) {
 		times:    defaultTimes,
 		log:      cfg.Log.With("worker", cfg.Name),
 		home:     h,
-		gpus:     newGPUs(cfg.Resources.GPUs, os.Getenv("CUDA_VISIBLE_DEVICES")),
+		gpus:     newGPUs(cfg.GPUs),
 		draining: make(chan struct{}),
 		closing:  make(chan struct{}),
 		removed:  make(chan struct{}, 1),
@@ -190,10 +196,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.recover(); err != nil {
 		return err
 	}
+	if !a.gpus.none() && a.gpus.set.Vendor != "" {
+		a.lookAtGPUs(ctx) // before any is offered
+	}
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	defer disconnect()
 	a.wg.Go(func() { a.connect(connected) })
 	a.wg.Go(a.tidy)
+	a.wg.Go(func() { a.watchGPUs(ctx) })
 
 	<-ctx.Done()
 	a.drain()
@@ -272,6 +282,12 @@ func (a *Agent) begin(m wire.Start) *attempt {
 		return nil
 	}
 	at := newAttempt(a, m)
+	if a.gpus.unavailable(m.GPUs) {
+		// Others began to use the device while this was on its way. It goes back.
+		at.giveBack()
+		a.wg.Go(at.live)
+		return at
+	}
 	a.attempts[m.Ref] = at
 	if a.cfg.NoSpawn {
 		at.dir, at.began, at.outcome = "", true, &sweeps.Outcome{Class: sweeps.ClassOK}
@@ -299,7 +315,7 @@ func (a *Agent) begin(m wire.Start) *attempt {
 func (a *Agent) fill() {
 	for len(a.queue) > 0 && a.busy < a.cfg.Slots {
 		at := a.queue[0]
-		if a.busy > 0 && !a.cfg.Resources.Sub(a.used).Fits(at.needs) {
+		if a.busy > 0 && !(a.cfg.Resources.Sub(a.used).Fits(at.needs) && a.gpus.vacant(at.start.GPUs)) {
 			return
 		}
 		a.queue = slices.Delete(a.queue, 0, 1)
@@ -313,6 +329,7 @@ func (a *Agent) enter(at *attempt) {
 	at.slot = true
 	a.busy++
 	a.used = a.used.Add(at.needs)
+	a.gpus.occupy(at.start.GPUs)
 }
 
 // leave takes the attempt's slot, or its place among those that wait, away.
@@ -324,6 +341,7 @@ func (a *Agent) leave(at *attempt) {
 		at.slot = false
 		a.busy--
 		a.used = a.used.Sub(at.needs)
+		a.gpus.vacate(at.start.GPUs)
 	}
 	a.fill()
 }

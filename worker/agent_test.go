@@ -349,30 +349,6 @@ func TestBuiltInTrainerIsTheBinary(t *testing.T) {
 	}
 }
 
-func TestGPUsAreHandedOut(t *testing.T) {
-	t.Setenv("CUDA_VISIBLE_DEVICES", "4,5")
-	c := newCoordinator(t)
-	run(t, newAgent(t, c, t.TempDir(), func(cfg *Config) { cfg.Resources.GPUs = 2 }))
-	script := `echo "devices=[$CUDA_VISIBLE_DEVICES]"; while [ ! -e "$0.go" ]; do sleep 0.01; done`
-	dir := t.TempDir()
-	script = strings.ReplaceAll(script, "$0", dir+"/x")
-	one, two, none := shell(0, script), shell(1, script), shell(2, script)
-	for _, m := range []*wire.Start{&one, &two} {
-		m.Source = append([]byte("resources: {gpus: 1}\n"), m.Source...)
-	}
-	for _, m := range []wire.Start{one, two, none} {
-		c.start(m)
-		c.until("the devices", func() bool { return strings.Contains(c.logs[m.Ref][wire.Stdout], "]") })
-	}
-	if err := os.WriteFile(dir+"/x.go", nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	got := []string{c.log(one.Ref, wire.Stdout), c.log(two.Ref, wire.Stdout), c.log(none.Ref, wire.Stdout)}
-	if want := []string{"devices=[4]\n", "devices=[5]\n", "devices=[]\n"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, not %q", got, want)
-	}
-}
-
 func TestEndSurvivesTheAgent(t *testing.T) {
 	c := newCoordinator(t)
 	c.keepEnds = true

@@ -44,7 +44,6 @@ type attempt struct {
 	gone    bool            // it was forgotten, or given back
 	back    bool            // it was given back
 	outcome *sweeps.Outcome // nil until it has ended; never changed afterwards
-	taken   []share         // of the GPUs
 	safe    mark            // a copy of acked.points
 	noting  *time.Timer     // writes the record; nil if there is nothing to write
 
@@ -179,7 +178,6 @@ func (at *attempt) live() {
 // adopt is live of an attempt whose process an earlier agent started.
 func (at *attempt) adopt() {
 	outcome, _ := at.proc.Wait()
-	at.giveGPUs()
 	at.agent.leave(at)
 	at.end(outcome)
 	at.await()
@@ -200,8 +198,7 @@ func (at *attempt) run() sweeps.Outcome {
 	if out := at.notWanted(); out != nil {
 		return *out
 	}
-	defer at.giveGPUs()
-	cmd.Env = append(cmd.Env, at.takeGPUs()...)
+	cmd.Env = append(cmd.Env, at.agent.gpus.env(at.start.GPUs)...)
 	proc, err := at.agent.launcher.start(at, cmd)
 	if err != nil {
 		return at.explain(exec.StartOutcome(err))

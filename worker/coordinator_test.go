@@ -30,6 +30,7 @@ type coordinator struct {
 	conn      *conn
 	sessions  int
 	hellos    []wire.Hello
+	offers    []wire.Offer
 	starts    map[sweeps.AttemptRef]wire.Start // what should run; sent on Hello to those who lack it
 	stops     map[sweeps.AttemptRef]bool
 	started   map[sweeps.AttemptRef]int
@@ -175,6 +176,8 @@ func (c *coordinator) take(s *conn, m wire.WorkerMessage) []wire.CoordinatorMess
 	case wire.Returned:
 		c.returned[m.Ref]++
 		delete(c.starts, m.Ref)
+	case wire.Offer:
+		c.offers = append(c.offers, m)
 	case wire.Points:
 		have := int64(len(c.points[m.Ref]))
 		if skip := have - m.First; skip >= 0 && skip < int64(len(m.Points)) {

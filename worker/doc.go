@@ -51,10 +51,11 @@
 //   - An attempt's directory is removed when Forget arrives and not before. The files in
 //     its artifact directory are moved to the home's artifacts first, where a later
 //     attempt of the trial replaces those of an earlier one.
-//   - The agent refuses no attempt. As many run as there are slots, and as their resources
-//     allow; the others wait, in the order in which they came. A slot is free the moment
-//     that its process has ended, before anybody is told. GPUs are handed out when a
-//     process starts. What cannot be started is reported as ended, with the reason.
+//   - The agent refuses no attempt, but for one: on a GPU that others began to use while
+//     it was on its way. As many run as there are slots, and as their resources allow; the
+//     others wait, in the order in which they came. A slot is free the moment that its
+//     process has ended, before anybody is told. Which GPUs an attempt gets, the coordinator
+//     says. What cannot be started is reported as ended, with the reason.
 //   - Those that wait are given back when the coordinator recalls them, and die with the
 //     agent: the next one does not list them, and the coordinator, which never heard
 //     that they started, sends them again if they are still wanted.

@@ -1,134 +1,173 @@
 package worker
 
 import (
-	"math"
-	"strconv"
-	"strings"
+	"context"
+	"maps"
 	"sync"
+	"time"
+
+	"swath/sweeps"
+	"swath/worker/exec"
+	"swath/worker/gpu"
 )
 
-// gpus says which attempt uses which of the worker's GPUs. The coordinator counts GPUs
-// as a sum; which devices those are, is decided here.
+// gpus are the worker's devices. Which attempt gets which, the coordinator decides; which
+// of them others use, and are to be left alone, is seen here.
 type gpus struct {
-	mu      sync.Mutex
-	devices []device
+	set     gpu.Set
+	changed chan struct{} // of capacity 1: what is offered is not what was told
+
+	mu   sync.Mutex
+	busy map[string]string // who else uses a device, by its ID
+	note string
+	// parts are what attempts that have a slot have of the devices. A device that the
+	// coordinator gives anew may take a moment to be vacated, when an attempt that it gave
+	// to another worker still dies here.
+	parts map[string]int
 }
 
-type device struct {
-	name string  // as CUDA_VISIBLE_DEVICES wants it
-	free float64 // of 1, or of what is offered of the last one
+func newGPUs(set gpu.Set) *gpus {
+	return &gpus{set: set, note: set.Note, changed: make(chan struct{}, 1), parts: map[string]int{}}
 }
 
-// share is a part of a device.
-type share struct {
-	device int
-	amount float64
-}
+// none reports whether the worker has no GPU.
+func (g *gpus) none() bool { return len(g.set.Devices) == 0 }
 
-// slack lets ten tenths of a GPU be a GPU.
-const slack = 1e-9
-
-// newGPUs makes the devices of a worker that offers n GPUs. visible is the worker's own
-// CUDA_VISIBLE_DEVICES, by which somebody gave it only some of the machine's; where it
-// is empty the devices are 0, 1, ….
-func newGPUs(n float64, visible string) *gpus {
-	g := &gpus{}
-	var names []string
-	if visible != "" {
-		names = strings.Split(visible, ",")
-	}
-	for i := 0; float64(i) < n-slack; i++ {
-		name := strconv.Itoa(i)
-		if i < len(names) {
-			name = strings.TrimSpace(names[i])
-		}
-		g.devices = append(g.devices, device{name, math.Min(1, n-float64(i))})
-	}
-	return g
-}
-
-// none reports whether the worker offers no GPU.
-func (g *gpus) none() bool { return len(g.devices) == 0 }
-
-// take takes whole devices for the whole part of a request and a share of one more for
-// the rest, on the fullest device that still has room, so that whole ones stay whole.
-// Where no device has room, because the free shares are scattered or the coordinator
-// sent more than fits, it takes the emptiest one nevertheless, and fits is false.
-func (g *gpus) take(need float64) (taken []share, fits bool) {
+// offer is what the coordinator is told.
+func (g *gpus) offer() (list []sweeps.GPU, note string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	fits = true
-	used := make([]bool, len(g.devices))
-	for need > slack && len(taken) < len(g.devices) {
-		amount := math.Min(1, need)
-		best := -1
-		for i, d := range g.devices {
-			if used[i] {
-				continue
-			}
-			room, bestRoom := d.free+slack >= amount, best >= 0 && g.devices[best].free+slack >= amount
-			switch {
-			case best < 0, room && !bestRoom,
-				room && d.free < g.devices[best].free,
-				!room && !bestRoom && d.free > g.devices[best].free:
-				best = i
-			}
-		}
-		fits = fits && g.devices[best].free+slack >= amount
-		used[best] = true
-		g.devices[best].free -= amount
-		taken = append(taken, share{best, amount})
-		need -= amount
+	for _, d := range g.set.Devices {
+		d.Busy = g.busy[d.ID]
+		list = append(list, d.GPU)
 	}
-	return taken, fits && need <= slack
+	return list, g.note
 }
 
-// give gives back what was taken.
-func (g *gpus) give(taken []share) {
+// unavailable reports whether a device that an attempt was given is not the worker's to
+// give, or not now.
+func (g *gpus) unavailable(shares []sweeps.GPUShare) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, s := range taken {
-		g.devices[s.device].free += s.amount
-	}
-}
-
-// names returns the shares by the devices' names.
-func (g *gpus) names(taken []share) map[string]float64 {
-	list := map[string]float64{}
-	for _, s := range taken {
-		list[g.devices[s.device].name] += s.amount
-	}
-	return list
-}
-
-// retake takes the shares that an attempt had under an earlier agent. Devices that are
-// not the worker's any more are left out.
-func (g *gpus) retake(names map[string]float64) (taken []share) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i := range g.devices {
-		if amount := names[g.devices[i].name]; amount > 0 {
-			g.devices[i].free -= amount
-			taken = append(taken, share{i, amount})
+	for _, s := range shares {
+		mine := false
+		for _, d := range g.set.Devices {
+			mine = mine || d.ID == s.GPU
+		}
+		if !mine || g.busy[s.GPU] != "" {
+			return true
 		}
 	}
-	return taken
+	return false
 }
 
-// env returns the variables that show a process the devices that were taken for it and
-// no others. A worker that offers no GPU leaves the variables as they are.
-func (g *gpus) env(taken []share) []string {
-	if g.none() {
+// vacant reports whether what an attempt was given is free.
+func (g *gpus) vacant(shares []sweeps.GPUShare) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range shares {
+		if g.parts[s.GPU]+s.Part > sweeps.WholeGPU {
+			return false
+		}
+	}
+	return true
+}
+
+// occupy and vacate count what an attempt has.
+func (g *gpus) occupy(shares []sweeps.GPUShare) { g.count(shares, 1) }
+func (g *gpus) vacate(shares []sweeps.GPUShare) { g.count(shares, -1) }
+
+func (g *gpus) count(shares []sweeps.GPUShare, sign int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range shares {
+		if g.parts[s.GPU] += sign * s.Part; g.parts[s.GPU] <= 0 {
+			delete(g.parts, s.GPU)
+		}
+	}
+}
+
+// env returns the variables that show an attempt its devices and no others. One that asked
+// for none sees what the worker sees, so that a program that uses a GPU where there is one
+// does so without being told; but none once others have been given one, which it could
+// disturb.
+func (g *gpus) env(shares []sweeps.GPUShare) []string {
+	g.mu.Lock()
+	others := len(g.parts) > 0
+	g.mu.Unlock()
+	if g.none() || len(shares) == 0 && !others {
 		return nil
 	}
-	names := make([]string, len(taken))
-	for i, s := range taken {
-		names[i] = g.devices[s.device].name
+	return g.set.Env(shares)
+}
+
+// look asks the driver who uses the devices, and notes what changed. trials tells what runs
+// here.
+func (g *gpus) look(ctx context.Context, trials func() []gpu.Trial) (before, now map[string]string) {
+	then := trials()
+	r, err := gpu.Read(ctx)
+	// What ended while the driver was asked may be in its answer, and so may what began.
+	found := g.set.Strangers(r, append(then, trials()...))
+	note := g.set.Note
+	if err != nil {
+		found, note = map[string]string{}, err.Error()
+		for _, d := range g.set.Devices {
+			found[d.ID] = "it cannot be told who uses it: " + err.Error()
+		}
 	}
-	list := strings.Join(names, ",")
-	return []string{
-		"CUDA_DEVICE_ORDER=PCI_BUS_ID", // the order of nvidia-smi; CUDA's own is by speed
-		"CUDA_VISIBLE_DEVICES=" + list,
-		"HIP_VISIBLE_DEVICES=" + list,
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before, g.busy, g.note = g.busy, found, note
+	if !maps.Equal(before, found) {
+		nudge(g.changed)
 	}
+	return before, found
+}
+
+// watchGPUs looks after the devices until the agent shuts down.
+func (a *Agent) watchGPUs(ctx context.Context) {
+	if a.gpus.none() || a.gpus.set.Vendor == "" {
+		return
+	}
+	tick := time.NewTicker(a.times.gpus)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.lookAtGPUs(ctx)
+		}
+	}
+}
+
+// lookAtGPUs looks once, and logs what changed.
+func (a *Agent) lookAtGPUs(ctx context.Context) {
+	before, now := a.gpus.look(ctx, a.trialsOnGPUs)
+	for _, d := range a.gpus.set.Devices {
+		switch was, is := before[d.ID], now[d.ID]; {
+		case is != "" && was == "":
+			a.log.Warn("a GPU is left alone until others do not use it any more", "gpu", d.Index, "id", d.ID, "why", is)
+		case is == "" && was != "":
+			a.log.Info("a GPU is offered again", "gpu", d.Index, "id", d.ID)
+		}
+	}
+}
+
+// trialsOnGPUs are the attempts whose processes run.
+func (a *Agent) trialsOnGPUs() (list []gpu.Trial) {
+	for _, at := range a.held() {
+		at.mu.Lock()
+		proc, ended := at.proc, at.outcome != nil
+		at.mu.Unlock()
+		if ended {
+			continue
+		}
+		t := gpu.Trial{Report: exec.ReportFile(at.dir), Name: string(at.start.TrialID), GPUs: at.start.GPUs}
+		if proc != nil {
+			t.PID = proc.Pid()
+		}
+		list = append(list, t)
+	}
+	return list
 }

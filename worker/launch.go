@@ -52,28 +52,6 @@ func (at *attempt) prepare() (exec.Command, error) {
 	return exec.Prepare(run)
 }
 
-// takeGPUs takes what the attempt needs, and returns the variables that say so.
-func (at *attempt) takeGPUs() []string {
-	g := at.agent.gpus
-	taken, fits := g.take(at.needs.GPUs)
-	if !fits {
-		at.log.Warn("no GPU has room for the attempt: it shares one that is in use", "gpus", at.needs.GPUs)
-	}
-	at.mu.Lock()
-	at.taken = taken
-	at.mu.Unlock()
-	return g.env(taken)
-}
-
-// giveGPUs gives them back.
-func (at *attempt) giveGPUs() {
-	at.mu.Lock()
-	taken := at.taken
-	at.taken = nil
-	at.mu.Unlock()
-	at.agent.gpus.give(taken)
-}
-
 // argv returns the attempt's command line.
 func (at *attempt) argv(spec *sweeps.Spec) ([]string, error) {
 	if spec.Trainer != "" {
@@ -118,7 +96,7 @@ func cpus(need sweeps.Resources, cfg Config) int {
 	if n <= 0 {
 		n = cfg.Resources.CPUs / float64(cfg.Slots)
 	}
-	return max(1, int(math.Floor(n+slack)))
+	return max(1, int(math.Floor(n+1e-9)))
 }
 
 // specs keeps the sweep files that were parsed, by name and content: the trials of a

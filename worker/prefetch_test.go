@@ -168,9 +168,9 @@ func TestShutdownGivesWaitingTrialsBack(t *testing.T) {
 
 func TestWaitingTrialsNeedTheirResources(t *testing.T) {
 	c, g := newCoordinator(t), newGate(t)
-	r := run(t, newAgent(t, c, t.TempDir(), func(cfg *Config) { cfg.Slots, cfg.Resources.GPUs = 3, 1 }))
-	large := func(m wire.Start, gpus string) wire.Start {
-		m.Source = append([]byte("resources: {gpus: "+gpus+"}\n"), m.Source...)
+	r := run(t, newAgent(t, c, t.TempDir(), func(cfg *Config) { cfg.Slots, cfg.Resources.CPUs = 3, 1 }))
+	large := func(m wire.Start, cpus string) wire.Start {
+		m.Source = append([]byte("resources: {cpus: "+cpus+"}\n"), m.Source...)
 		return m
 	}
 	// The third has room, but the second comes first.

@@ -30,39 +30,37 @@ type record struct {
 	File      string          `json:"file"`
 	WorkDir   string          `json:"work_dir"`
 	Source    string          `json:"source"`
-	// GPUs are the shares of devices that it took, by name.
-	GPUs map[string]float64 `json:"gpus,omitempty"`
+	// Devices are the GPUs that it was given.
+	Devices []sweeps.GPUShare `json:"devices,omitempty"`
 }
 
 // render returns the attempt's record.
 func (at *attempt) render() ([]byte, error) {
 	m := at.start
-	at.mu.Lock()
-	gpus := at.agent.gpus.names(at.taken)
-	at.mu.Unlock()
 	return json.Marshal(record{
 		Sweep: m.Ref.Sweep, Index: m.Ref.Index, Attempt: m.Ref.Attempt,
 		Trial: m.TrialID, Params: m.Params.JSON(),
 		SweepName: m.SweepName, File: m.File, WorkDir: m.WorkDir, Source: string(m.Source),
-		GPUs: gpus,
+		Devices: m.GPUs,
 	})
 }
 
 // parseRecord returns what a record says. from tells where it was, for messages.
-func parseRecord(b []byte, from string) (m wire.Start, gpus map[string]float64, err error) {
+func parseRecord(b []byte, from string) (m wire.Start, err error) {
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
-		return m, nil, fmt.Errorf("the record of an attempt in %s is damaged: %w", from, err)
+		return m, fmt.Errorf("the record of an attempt in %s is damaged: %w", from, err)
 	}
 	params, err := sweeps.ParamsFromJSON(r.Params)
 	if err != nil {
-		return m, nil, fmt.Errorf("parameters in %s: %w", from, err)
+		return m, fmt.Errorf("parameters in %s: %w", from, err)
 	}
 	return wire.Start{
 		Ref:     sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: r.Sweep, Index: r.Index}, Attempt: r.Attempt},
 		TrialID: r.Trial, Params: params, SweepName: r.SweepName,
 		Source: []byte(r.Source), File: r.File, WorkDir: r.WorkDir,
-	}, r.GPUs, nil
+		GPUs: r.Devices,
+	}, nil
 }
 
 // writeJSON and readJSON keep one value in a file of a directory. It survives the agent,

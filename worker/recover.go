@@ -65,7 +65,7 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 		}
 		return false
 	}
-	start, gpus, bad := parseRecord(record, dir)
+	start, bad := parseRecord(record, dir)
 	if err = errors.Join(err, bad); err != nil {
 		a.log.Error("an attempt of an earlier worker cannot be read and is left alone: remove its directory by hand", "dir", dir, "err", err)
 		return false
@@ -80,7 +80,6 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 	switch {
 	case isKept && k.Outcome == nil:
 		at.log.Info("attempt of an earlier worker adopted", "pid", k.PID)
-		at.taken = a.gpus.retake(gpus)
 		at.proc, at.began = k.Process(), true
 		at.writeRecord()
 		a.enter(at)

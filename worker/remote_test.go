@@ -33,7 +33,7 @@ type remoteConfig struct{ Home, Socket, Binary string }
 
 func TestMain(m *testing.M) {
 	for _, message := range []any{
-		wire.Hello{}, wire.Heartbeat{}, wire.Started{}, wire.Points{}, wire.LogChunk{}, wire.Exited{}, wire.Drain{}, wire.Returned{},
+		wire.Hello{}, wire.Heartbeat{}, wire.Started{}, wire.Points{}, wire.LogChunk{}, wire.Exited{}, wire.Drain{}, wire.Returned{}, wire.Offer{},
 		wire.Welcome{}, wire.Start{}, wire.Stop{}, wire.Recall{}, wire.Forget{}, wire.PointsAck{}, wire.LogAck{},
 	} {
 		gob.Register(message)

@@ -119,11 +119,19 @@ func (a *Agent) session(ctx context.Context) (welcomed bool, err error) {
 func (s *session) greet() (wire.Welcome, error) {
 	a := s.agent
 	hello := wire.Hello{
-		Worker:  sweeps.Worker{ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Total: a.cfg.Resources},
+		Worker: sweeps.Worker{
+			ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Total: a.cfg.Resources,
+			Labels: a.cfg.Labels,
+		},
 		Version: a.cfg.Version,
+		GPUs:    map[sweeps.AttemptRef][]sweeps.GPUShare{},
 	}
+	hello.Worker.GPUs, hello.Worker.GPUNote = a.gpus.offer()
 	for _, at := range a.held() {
 		hello.Attempts = append(hello.Attempts, at.start.Ref)
+		if len(at.start.GPUs) > 0 {
+			hello.GPUs[at.start.Ref] = at.start.GPUs
+		}
 	}
 	late := time.AfterFunc(a.times.handshake, func() { s.cancel(errNoWelcome) })
 	defer late.Stop()
@@ -178,8 +186,9 @@ func (s *session) send(m wire.WorkerMessage) error {
 	return err
 }
 
-// heartbeat sends a sign of life whenever nothing else was sent for a while, and says
-// once that the worker shuts down, if it does.
+// heartbeat sends a sign of life whenever nothing else was sent for a while, tells which
+// devices are offered when that changes, and says once that the worker shuts down, if it
+// does.
 func (s *session) heartbeat(every time.Duration) {
 	tick := time.NewTicker(max(every/4, time.Millisecond))
 	defer tick.Stop()
@@ -192,6 +201,9 @@ func (s *session) heartbeat(every time.Duration) {
 		case <-draining:
 			draining = nil
 			m = wire.Drain{}
+		case <-s.agent.gpus.changed:
+			list, note := s.agent.gpus.offer()
+			m = wire.Offer{GPUs: list, Note: note}
 		case <-tick.C:
 			if !s.idleFor(every * 3 / 4) {
 				continue
@@ -225,6 +237,9 @@ func (s *session) handle(m wire.CoordinatorMessage) error {
 	case wire.Start:
 		if at := s.agent.begin(m); at != nil {
 			s.report(at)
+			if s.agent.find(m.Ref) == nil { // it goes back at once
+				delete(s.reporters, m.Ref)
+			}
 		}
 	case wire.Stop:
 		if at := s.agent.find(m.Ref); at != nil {

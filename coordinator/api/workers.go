@@ -39,7 +39,7 @@ func (s *workerService) Session(stream sessionStream) error {
 	}
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	sess, err := s.c.Connect(ctx, hello.Worker, hello.Attempts)
+	sess, err := s.c.Connect(ctx, dispatch.Hello{Worker: hello.Worker, Attempts: hello.Attempts, GPUs: hello.GPUs})
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *workerService) message(m any) (wire.CoordinatorMessage, error) {
 		}
 		return wire.Start{
 			Ref: m.Ref, TrialID: m.ID, Params: m.Params,
-			SweepName: sw.Name, Source: sw.Source, File: sw.File, WorkDir: sw.WorkDir,
+			SweepName: sw.Name, Source: sw.Source, File: sw.File, WorkDir: sw.WorkDir, GPUs: m.GPUs,
 		}, nil
 	case dispatch.Stop:
 		return wire.Stop{Ref: m.Ref}, nil
@@ -132,6 +132,8 @@ func (s *workerService) receiveAll(ctx context.Context, stream sessionStream, se
 			err = sess.Log(m.Ref, m.Stream, m.Offset, m.Data)
 		case wire.Exited:
 			err = sess.Exited(m.Ref, m.Outcome)
+		case wire.Offer:
+			sess.Offer(m.GPUs, m.Note)
 		case wire.Drain:
 			sess.Drain()
 		case wire.Heartbeat:

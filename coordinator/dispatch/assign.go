@@ -69,7 +69,7 @@ const maxHanded = 4096
 func (s *State) reserve(sw *sweep, free []*worker) []*worker {
 	var best *worker
 	for _, w := range free {
-		if w.Total.Fits(sw.policy.Needs) && (best == nil || len(w.running) < len(best.running)) {
+		if w.suits(sw) && w.unused(sw) && (best == nil || len(w.running) < len(best.running)) {
 			best = w
 		}
 	}
@@ -86,7 +86,7 @@ func (s *State) ready(now time.Time, sw *sweep) bool {
 
 // assignOne hands one trial to the worker, if there is one for it.
 func (s *State) assignOne(now time.Time, ready []*sweep, w *worker) bool {
-	sw := s.choose(now, ready, func(sw *sweep) bool { return w.hasRoom(sw.policy.Needs) && sw.startsOn(now, w) })
+	sw := s.choose(now, ready, func(sw *sweep) bool { return w.hasRoom(sw) && sw.startsOn(now, w) })
 	if sw == nil {
 		return false
 	}

@@ -101,6 +101,9 @@ func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	t.Assigned, t.Started, t.Ended = now, time.Time{}, time.Time{}
 	s.move(sw, t, sweeps.TrialRunning)
 	s.hold(sw, w, t)
+	if !w.settleIn(t, sw.policy.Needs) {
+		s.illegal = append(s.illegal, fmt.Errorf("I11: trial %s is given to worker %s, which has no GPU for it", t.TrialKey, w.ID))
+	}
 	s.handed++
 	s.sendStart(t)
 }
@@ -110,6 +113,7 @@ func (s *State) sendStart(t *sweeps.Trial) {
 		Worker: t.Worker,
 		Ref:    refOf(t),
 		ID:     t.ID, Params: t.Params,
+		GPUs: s.workers[t.Worker].places[t.TrialKey],
 	})
 }
 

@@ -54,7 +54,8 @@ func (s *State) Check() error {
 		if w.alone != nil && (len(w.running) != 1 || w.running[w.alone.TrialKey] != w.alone) {
 			bad("I9: %s is alone on worker %s beside %d others", w.alone.TrialKey, id, len(w.running)-1)
 		}
-		if d := used.Sub(w.used); !(sweeps.Resources{CPUs: 1e-6, GPUs: 1e-6}).Fits(d) {
+		w.checkGPUs(s, bad)
+		if d := used.Sub(w.used); !(sweeps.Resources{CPUs: 1e-6}).Fits(d) {
 			bad("I2: worker %s accounts for %v but uses %v", id, w.used, used)
 		}
 	}
@@ -84,6 +85,30 @@ func (s *State) checkIndex(bad func(string, ...any)) {
 		}
 		if n != len(in.set.list) || n != len(in.set.at) {
 			bad("I10: %d workers are listed that %s and that are gone", len(in.set.list)-n, in.name)
+		}
+	}
+}
+
+// checkGPUs verifies what is kept of a worker's devices.
+func (w *worker) checkGPUs(s *State, bad func(string, ...any)) {
+	for key, shares := range w.places {
+		if w.running[key] == nil {
+			bad("I11: worker %s keeps devices for %s, which it does not run", w.ID, key)
+			continue
+		}
+		if n := s.sweeps[key.Sweep].policy.Needs.GPUCount(); n != len(shares) {
+			bad("I11: %s has %d devices of worker %s and asked for %d", key, len(shares), w.ID, n)
+		}
+	}
+	for key := range w.running {
+		if w.connected && w.places[key] == nil && s.sweeps[key.Sweep].policy.Needs.WantsGPU() {
+			bad("I11: %s has no device of worker %s", key, w.ID)
+		}
+	}
+	load := w.load()
+	for _, g := range w.GPUs {
+		if u := load[g.ID]; u.Part > sweeps.WholeGPU || u.Memory > g.Memory {
+			bad("I11: device %s of worker %s is given %d millionths and %d of %d bytes", g.ID, w.ID, u.Part, u.Memory, g.Memory)
 		}
 	}
 }

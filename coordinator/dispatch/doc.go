@@ -42,4 +42,6 @@
 //	I8  States move only along the tables of package sweeps.
 //	I9  A trial that wants a worker to itself has it to itself.
 //	I10 What is kept to save looking at every worker agrees with the workers.
+//	I11 A trial has as many devices as it asked for (unless it ran before they were
+//	    counted), and no device is given beyond 1 or its memory.
 package dispatch

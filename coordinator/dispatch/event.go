@@ -25,6 +25,8 @@ type Policy struct {
 	RunCap  int64 // trials to hand out in all; 0 for no bound
 	Retries int   // further attempts after charged failures
 	Needs   sweeps.Resources
+	// Requires are what must be true of a worker.
+	Requires []sweeps.Requirement
 	// Priority orders sweeps: one of a higher priority is served first, those of equal
 	// priority share the slots.
 	Priority int
@@ -66,6 +68,17 @@ type Hello struct {
 	// Attempts are all that the worker holds: running, and ended but not yet
 	// acknowledged.
 	Attempts []sweeps.AttemptRef
+	// GPUs are the devices of those that have any.
+	GPUs map[sweeps.AttemptRef][]sweeps.GPUShare
+}
+
+// Offer is a worker telling which of its devices it offers: others began or ceased to use
+// one.
+type Offer struct {
+	Worker  sweeps.WorkerID
+	Session uint64
+	GPUs    []sweeps.GPU
+	Note    string
 }
 
 // Alive is any sign of life from a worker; it renews the lease.
@@ -125,6 +138,7 @@ func (Resume) event()   {}
 func (Admit) event()    {}
 func (Rerun) event()    {}
 func (Hello) event()    {}
+func (Offer) event()    {}
 func (Alive) event()    {}
 func (Gone) event()     {}
 func (Drain) event()    {}
@@ -143,6 +157,7 @@ type Start struct {
 	Ref    sweeps.AttemptRef
 	ID     sweeps.TrialID
 	Params sweeps.Params
+	GPUs   []sweeps.GPUShare // that it is given
 }
 
 // Stop tells a worker to terminate an attempt and report its end.

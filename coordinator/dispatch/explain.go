@@ -2,6 +2,9 @@ package dispatch
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"swath/sweeps"
@@ -57,42 +60,144 @@ func (s *State) explainRunning(now time.Time, t *sweeps.Trial) []string {
 	if t.Started.IsZero() {
 		why = append(why, "the worker has not reported its start")
 	}
+	for _, share := range w.places[t.TrialKey] {
+		why = append(why, "it has "+w.describe(share))
+	}
 	if !w.connected {
 		why = append(why, fmt.Sprintf("the worker is not connected; if it stays silent, the trial goes elsewhere in %s", w.lease.Sub(now).Round(time.Second)))
 	}
 	return why
 }
 
-// explainWorkers says which workers cannot take a trial of the sweep, and why not.
+// explainWorkers says what the sweep's trials wait for, of the workers there are.
 func (s *State) explainWorkers(sw *sweep) []string {
-	var open, aside, small int
-	var last string
-	for _, w := range s.workers {
+	needs := sw.policy.Needs
+	var open, away []*worker // that take trials, and that are connected and do not
+	for _, w := range s.byID {
 		switch {
-		case !w.connected:
-		case !w.open():
-			aside++
-			last = w.aside
-		case !w.Total.Fits(sw.policy.Needs):
-			small++
-		default:
-			open++
+		case w.open():
+			open = append(open, w)
+		case w.connected:
+			away = append(away, w)
+		}
+	}
+	var suit []*worker
+	for _, w := range open {
+		if w.suits(sw) {
+			suit = append(suit, w)
 		}
 	}
 	var why []string
+	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
 	switch {
-	case open+aside+small == 0:
-		why = append(why, "no worker is connected: start one with `swath worker`")
-	case open == 0 && small > 0:
-		why = append(why, fmt.Sprintf("no worker offers what it asks for (%s)", sw.policy.Needs))
-	case open == 0:
-		why = append(why, "no worker takes trials: "+last)
+	case len(open)+len(away) == 0:
+		say("no worker is connected: start one with `swath worker`")
+	case len(open) == 0:
+		say("no worker takes trials: %s", away[len(away)-1].aside)
+	case len(suit) == 0:
+		why = append(why, explainMisfit(sw, open)...)
+	case slices.ContainsFunc(suit, (*worker).hasSlot) && needs.WantsGPU():
+		say("it waits for %s to be free on one of %d workers", onlyGPU(needs), len(suit))
+	case slices.ContainsFunc(suit, (*worker).hasSlot) && !needs.IsZero():
+		say("it waits for %s to be free on one of %d workers", needs, len(suit))
 	default:
-		why = append(why, fmt.Sprintf("it waits for a free slot on one of %d workers", open))
+		say("it waits for a free slot on one of %d workers", len(suit))
+	}
+	if needs.WantsGPU() {
+		why = append(why, explainBusy(suit)...)
 	}
 	for _, other := range s.order {
 		if other != sw && other.State == sweeps.SweepRunning && other.policy.Priority > sw.policy.Priority {
-			why = append(why, fmt.Sprintf("sweep %s of priority %d is served first", other.Name, other.policy.Priority))
+			say("sweep %s of priority %d is served first", other.Name, other.policy.Priority)
+		}
+	}
+	return why
+}
+
+func onlyGPU(r sweeps.Resources) sweeps.Resources {
+	return sweeps.Resources{GPUs: r.GPUs, GPUMemory: r.GPUMemory}
+}
+
+// explainMisfit says why none of the workers could ever run the sweep's trials.
+func explainMisfit(sw *sweep, workers []*worker) (why []string) {
+	needs := sw.policy.Needs
+	for _, r := range sw.policy.Requires {
+		if !slices.ContainsFunc(workers, func(w *worker) bool { return r.Met(w.Worker) }) {
+			why = append(why, fmt.Sprintf("no worker meets requires: %s (labels seen: %s)", r, labelsSeen(workers)))
+		}
+	}
+	if asked, has := largest(needs, workers).Lacks(needs); asked != "" {
+		why = append(why, fmt.Sprintf("it asks for %s, the largest worker has %s", asked, has))
+	}
+	if len(why) == 0 {
+		what := needs.String()
+		for _, r := range sw.policy.Requires {
+			what += ", " + r.String()
+		}
+		why = append(why, "no one worker has all that it asks for: "+what)
+	}
+	for _, w := range workers {
+		if w.GPUNote != "" && needs.WantsGPU() && len(why) < manyNames {
+			why = append(why, fmt.Sprintf("worker %s: %s", w.Name, w.GPUNote))
+		}
+	}
+	return why
+}
+
+// largest returns a worker that has the most that any has, of each.
+func largest(needs sweeps.Resources, workers []*worker) (most sweeps.Worker) {
+	asked := true
+	for _, w := range workers {
+		most.Total.CPUs = max(most.Total.CPUs, w.Total.CPUs)
+		most.Total.Memory = max(most.Total.Memory, w.Total.Memory)
+		gpus := sweeps.Worker{Total: sweeps.Resources{CPUs: needs.CPUs, Memory: needs.Memory}, GPUs: w.GPUs}
+		lacks, _ := gpus.Lacks(needs)
+		if fits := lacks == ""; fits && asked || fits == !asked && moreGPU(w.GPUs, most.GPUs) {
+			most.GPUs, asked = w.GPUs, !fits
+		}
+	}
+	return most
+}
+
+// moreGPU reports whether a worker's devices are more, or as many and larger.
+func moreGPU(a, b []sweeps.GPU) bool {
+	size := func(list []sweeps.GPU) (most int64) {
+		for _, g := range list {
+			most = max(most, g.Memory)
+		}
+		return most
+	}
+	return len(a) > len(b) || len(a) == len(b) && size(a) > size(b)
+}
+
+// manyNames is how much of a list is worth reading.
+const manyNames = 12
+
+// labelsSeen lists the labels of the workers, each once.
+func labelsSeen(workers []*worker) string {
+	seen := map[string]bool{}
+	for _, w := range workers {
+		for name, value := range w.Labels {
+			seen[name+"="+value] = true
+		}
+	}
+	if len(seen) == 0 {
+		return "none"
+	}
+	list := slices.Sorted(maps.Keys(seen))
+	if n := len(list); n > manyNames {
+		list = append(list[:manyNames], fmt.Sprintf("and %d more", n-manyNames))
+	}
+	return strings.Join(list, ", ")
+}
+
+// explainBusy says which devices others use.
+func explainBusy(workers []*worker) (why []string) {
+	for _, w := range workers {
+		for _, g := range w.GPUs {
+			if g.Busy != "" && len(why) < manyNames {
+				why = append(why, fmt.Sprintf("GPU %d of worker %s is left alone: %s", g.Index, w.Name, g.Busy))
+			}
 		}
 	}
 	return why

@@ -29,11 +29,12 @@ func (w *worker) takesMore() bool {
 	return w.open() && w.alone == nil && len(w.queue) < w.Prefetch
 }
 
-// mayQueue reports whether the worker may be given a trial that needs so much beyond its
-// slots. Whichever of its trials ends first has to make room for it, or else what was
-// queued could start into resources that are not free.
-func (w *worker) mayQueue(needs sweeps.Resources) bool {
-	if !w.takesMore() || w.busy() < w.Slots {
+// mayQueue reports whether the worker may be given a trial of the sweep beyond its slots.
+// Whichever of its trials ends first has to make room for it, or else what was queued could
+// start into resources that are not free.
+func (w *worker) mayQueue(sw *sweep) bool {
+	needs := sw.policy.Needs
+	if needs.WantsGPU() || !w.takesMore() || w.busy() < w.Slots || !sw.meets(w) {
 		return false
 	}
 	for sw := range w.of {
@@ -102,7 +103,7 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 			if s.enough() {
 				return true
 			}
-			sw := s.choose(now, ready, func(sw *sweep) bool { return sw.startsBeside(now) && w.mayQueue(sw.policy.Needs) })
+			sw := s.choose(now, ready, func(sw *sweep) bool { return sw.startsBeside(now) && w.mayQueue(sw) })
 			if sw == nil {
 				return true
 			}
@@ -112,17 +113,26 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 	}
 }
 
-// rebalance recalls queued trials for slots that would stay free: those that would start
-// last, of the workers with the most that could be recalled.
+// rebalance recalls queued trials for slots that would stay free and that could run them:
+// those that would start last, of the workers with the most that could be recalled. One that
+// fits nowhere else would only come back to where it was.
 func (s *State) rebalance() {
 	free := 0
 	for _, w := range s.index.vacant.list {
-		if w.hasRoom(sweeps.Resources{}) { // else it came back with less than its trials need
-			free += w.Slots - w.busy()
-		}
+		free += w.Slots - w.busy()
 	}
-	if free == 0 {
+	if free == 0 || len(s.index.queues.list) == 0 {
 		return
+	}
+	fits := map[*sweep]bool{} // a slot that is free
+	wanted := func(q *queued) bool {
+		sw := s.sweeps[q.trial.Sweep]
+		ok, known := fits[sw]
+		if !known {
+			ok = slices.ContainsFunc(s.index.vacant.list, func(w *worker) bool { return w.hasRoom(sw) })
+			fits[sw] = ok
+		}
+		return ok
 	}
 	type queue struct {
 		w    *worker
@@ -135,7 +145,7 @@ func (s *State) rebalance() {
 			switch {
 			case q.recalled:
 				free-- // it is on its way
-			case w.connected && q.trial.Started.IsZero():
+			case w.connected && q.trial.Started.IsZero() && wanted(q):
 				c.last = append(c.last, q)
 			}
 		}

@@ -184,6 +184,9 @@ var (
 	errSimBroken   = fmt.Errorf("%w: the expression divides by zero here", sweeps.ErrInvalid)
 )
 
+// inTheLab is a requirement that the first worker meets, and perhaps others.
+var inTheLab = requires(`labels.zone == "lab"`)
+
 func (s *sim) submit(id sweeps.SweepID) {
 	p := simPlan{n: s.rng.Int64N(40), excludeEvery: s.rng.Int64N(6), breakEvery: s.rng.Int64N(12)}
 	pol := Policy{Retries: s.rng.IntN(3), Priority: s.rng.IntN(2)}
@@ -194,7 +197,14 @@ func (s *sim) submit(id sweeps.SweepID) {
 		pol.RunCap = 1 + s.rng.Int64N(30)
 	}
 	if s.rng.IntN(2) == 0 {
-		pol.Needs = sweeps.Resources{GPUs: []float64{0, 0.5, 1, 2}[s.rng.IntN(4)], CPUs: float64(s.rng.IntN(4))}
+		pol.Needs = []sweeps.Resources{
+			{}, {GPUs: 0.5}, {GPUs: 1}, {GPUs: 2}, {GPUs: 0.3, GPUMemory: 20 * gib}, {GPUs: 1, GPUMemory: 30 * gib},
+			{GPUMemory: 11 * gib}, {GPUMemory: 24 * gib},
+		}[s.rng.IntN(8)]
+		pol.Needs.CPUs = float64(s.rng.IntN(4))
+	}
+	if s.rng.IntN(4) == 0 {
+		pol.Requires = inTheLab
 	}
 	s.plans[id] = p
 	sub := Submit{Sweep: &sweeps.Sweep{ID: id, Name: "name-" + string(id)}, Plan: p, Policy: pol}

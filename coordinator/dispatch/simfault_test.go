@@ -46,6 +46,8 @@ func (s *sim) fault() {
 		}
 	case 11:
 		s.replaceAgent(w)
+	case 12, 13: // somebody begins to use devices, or ceases
+		s.offer(w, func() bool { return s.rng.IntN(2) == 0 })
 	}
 }
 
@@ -59,7 +61,8 @@ func (s *sim) die(w *simWorker) {
 			s.logf("%s is lost", w.ID)
 			w.gone = true
 			s.addWorker()
-			s.workers[len(s.workers)-1].Total = sweeps.Resources{CPUs: 6, GPUs: 2}
+			last := s.workers[len(s.workers)-1]
+			last.Total, last.GPUs, last.Labels = sweeps.Resources{CPUs: 6}, s.gpus(2, 80), map[string]string{"zone": "lab"}
 		}
 	case 1: // it comes back without a trace of what ran; what had ended is on its disk
 		s.logf("%s dies, and what was not yet on its disk is lost", w.ID)
@@ -148,6 +151,9 @@ func (s *sim) relent() {
 		}
 	}
 	for _, w := range s.workers {
+		if slices.ContainsFunc(w.GPUs, func(g sweeps.GPU) bool { return g.Busy != "" }) {
+			s.offer(w, func() bool { return false })
+		}
 		if known := s.state.workers[w.ID]; known != nil && known.aside != "" {
 			s.turn(Admit{w.ID, true})
 		}

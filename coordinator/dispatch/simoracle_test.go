@@ -262,7 +262,7 @@ func (s *sim) checkAssigned(begun []Effect) {
 			s.failf("%v is handed to %s, which offers %v: its trials ask for %v", start.Ref, id, w.Total, w.used)
 		}
 		for _, b := range s.state.order {
-			if b == a || !s.couldGive(b) || !a.policy.Needs.Fits(b.policy.Needs) {
+			if b == a || !s.couldGive(b) || !covers(a, b) {
 				continue
 			}
 			if b.policy.Priority > a.policy.Priority || b.policy.Priority == a.policy.Priority && len(a.running) > len(b.running)+1 {
@@ -272,6 +272,16 @@ func (s *sim) checkAssigned(begun []Effect) {
 		}
 	}
 	s.checkIdle()
+}
+
+// fitsSomewhere reports whether a worker has a slot and all else for a trial of the sweep.
+func (s *sim) fitsSomewhere(id sweeps.SweepID) bool {
+	for _, w := range s.state.workers {
+		if w.hasRoom(s.state.sweeps[id]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *sim) sim(id sweeps.WorkerID) *simWorker {
@@ -299,7 +309,7 @@ func (s *sim) checkIdle() {
 			switch {
 			case q.recalled:
 				recalled++
-			case w.connected && q.trial.Started.IsZero():
+			case w.connected && q.trial.Started.IsZero() && s.fitsSomewhere(q.trial.Sweep):
 				queued++
 			}
 		}
@@ -310,7 +320,7 @@ func (s *sim) checkIdle() {
 			free += w.Slots - w.busy()
 		}
 		i := slices.IndexFunc(s.state.order, func(sw *sweep) bool {
-			return s.couldGive(sw) && (w.hasRoom(sw.policy.Needs) || w.mayQueue(sw.policy.Needs))
+			return s.couldGive(sw) && (w.hasRoom(sw) || w.mayQueue(sw))
 		})
 		if i >= 0 {
 			idle = append(idle, fmt.Sprintf("worker %s has %d of %d slots taken and queues %d trials of %d, and sweep %s has one for it",
@@ -323,6 +333,13 @@ func (s *sim) checkIdle() {
 	if free > recalled && queued > 0 {
 		s.failf("%d slots are free, %d trials recalled for them, and %d are queued elsewhere", free, recalled, queued)
 	}
+}
+
+// covers reports whether a worker that was given a trial of one sweep had room for one of
+// another: it asks for no more.
+func covers(a, b *sweep) bool {
+	return a.policy.Needs.Fits(b.policy.Needs) && len(b.policy.Requires) <= len(a.policy.Requires) &&
+		(!b.policy.Needs.WantsGPU() || onlyGPU(a.policy.Needs) == onlyGPU(b.policy.Needs))
 }
 
 // checkStops checks that workers were told to stop what is cancelled.

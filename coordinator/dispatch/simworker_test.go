@@ -26,6 +26,7 @@ type simAttempt struct {
 	came    time.Time
 	ends    time.Time // zero while it waits for a slot
 	outcome sweeps.Outcome
+	gpus    []sweeps.GPUShare
 	ended   bool
 	repeat  time.Time
 }
@@ -33,19 +34,45 @@ type simAttempt struct {
 // addWorker adds a machine. The first is large enough for every sweep, and so are those that
 // take the place of a lost one.
 func (s *sim) addWorker() {
-	total := sweeps.Resources{CPUs: 6, GPUs: 2}
+	total, gpus, zone := sweeps.Resources{CPUs: 6}, s.gpus(2, 80), "lab"
 	if len(s.workers) > 0 && s.rng.IntN(3) == 0 {
-		total = sweeps.Resources{CPUs: float64(s.rng.IntN(4)), GPUs: float64(s.rng.IntN(2))}
+		total.CPUs = float64(s.rng.IntN(4))
+		gpus, zone = s.gpus(s.rng.IntN(4), 0, 24, 80), []string{"lab", "hall"}[s.rng.IntN(2)]
 	}
 	n := len(s.workers)
 	s.workers = append(s.workers, &simWorker{
 		Worker: sweeps.Worker{
 			ID: sweeps.WorkerID(fmt.Sprintf("w%d", n)), Name: fmt.Sprintf("host-%d", n),
 			Slots: 1 + s.rng.IntN(4), Prefetch: s.rng.IntN(4), Total: total,
+			GPUs: gpus, Labels: map[string]string{"zone": zone},
 		},
 		held: map[sweeps.AttemptRef]*simAttempt{},
 		luck: []int{7, 7, 9, 1}[s.rng.IntN(4)],
 	})
+}
+
+// gpus are n devices, each with so many GiB, of one of the sizes; 0 for one that does not
+// tell.
+func (s *sim) gpus(n int, sizes ...int64) (list []sweeps.GPU) {
+	for i := range n {
+		memory := sizes[s.rng.IntN(len(sizes))] << 30
+		list = append(list, sweeps.GPU{ID: fmt.Sprintf("GPU-%d", i), Index: i, Memory: memory})
+	}
+	return list
+}
+
+// offer lets others use each of a worker's devices, or not.
+func (s *sim) offer(w *simWorker, used func() bool) {
+	w.GPUs = slices.Clone(w.GPUs)
+	for i := range w.GPUs {
+		w.GPUs[i].Busy = ""
+		if used() {
+			w.GPUs[i].Busy = "used by somebody"
+		}
+	}
+	if w.connected {
+		s.post(w, Offer{Worker: w.ID, Session: w.session, GPUs: w.GPUs})
+	}
 }
 
 // letter is a message on its way.
@@ -136,7 +163,13 @@ func (s *sim) receive(l letter) {
 		if w.held[e.Ref] != nil {
 			return
 		}
-		w.held[e.Ref] = &simAttempt{came: s.now, outcome: s.outcome(w)}
+		for _, share := range e.GPUs {
+			if slices.ContainsFunc(w.GPUs, func(g sweeps.GPU) bool { return g.ID == share.GPU && g.Busy != "" }) {
+				s.post(w, Returned{w.ID, e.Ref}) // somebody came to use it meanwhile
+				return
+			}
+		}
+		w.held[e.Ref] = &simAttempt{came: s.now, outcome: s.outcome(w), gpus: e.GPUs}
 		s.startQueued(w)
 	case Recall:
 		if a := w.held[e.Ref]; a != nil && a.ends.IsZero() && !a.ended {
@@ -225,7 +258,12 @@ func (s *sim) connect(w *simWorker) {
 	s.session++
 	w.session, w.connected = s.session, true
 	w.nextBeat = s.now.Add(2 * time.Second)
-	h := Hello{Worker: w.Worker, Session: w.session, Attempts: sortedRefs(w.held)}
+	h := Hello{Worker: w.Worker, Session: w.session, Attempts: sortedRefs(w.held), GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{}}
+	for ref, a := range w.held {
+		if len(a.gpus) > 0 {
+			h.GPUs[ref] = a.gpus
+		}
+	}
 	known := map[sweeps.AttemptRef]bool{} // to have begun here
 	for _, t := range s.disk.trials {
 		if t.State == sweeps.TrialRunning && t.Worker == w.ID && !t.Started.IsZero() {

@@ -47,7 +47,8 @@ type sweep struct {
 	waiting waiting // pending trials that had an attempt before
 	running map[int64]*sweeps.Trial
 	alike   alike
-	served  uint64 // grows with each of its trials that is handed out, see State.begun
+	served  uint64                    // grows with each of its trials that is handed out, see State.begun
+	met     map[sweeps.WorkerID]meets // which workers meet its requirements
 }
 
 // worker is a worker that holds, or may be given, trials.
@@ -62,9 +63,12 @@ type worker struct {
 	used      sweeps.Resources // by those that are not queued
 	queue     []*queued        // of the running, those that wait on the worker for a slot
 	excess    int              // how many more than it prefetches it came back with
-	alone     *sweeps.Trial    // the trial that has the worker to itself
-	aside     string           // why it is given no trials, by a user's word or the dispatcher's
-	streak    streak
+	// places are the devices of the running trials that have any.
+	places map[sweeps.TrialKey][]sweeps.GPUShare
+	offer  int           // counts the changes of what the worker offers
+	alone  *sweeps.Trial // the trial that has the worker to itself
+	aside  string        // why it is given no trials, by a user's word or the dispatcher's
+	streak streak
 }
 
 // open reports whether the worker may be given trials at all.
@@ -73,9 +77,14 @@ func (w *worker) open() bool { return w.connected && !w.draining && w.aside == "
 // hasSlot reports whether the worker may be given a trial, if there is one that fits.
 func (w *worker) hasSlot() bool { return w.open() && w.alone == nil && w.busy() < w.Slots }
 
-// hasRoom reports whether the worker may be given a trial that needs so much.
-func (w *worker) hasRoom(needs sweeps.Resources) bool {
-	return w.hasSlot() && w.Total.Sub(w.used).Fits(needs)
+// hasRoom reports whether the worker may be given a trial of the sweep.
+func (w *worker) hasRoom(sw *sweep) bool {
+	needs := sw.policy.Needs
+	if !w.hasSlot() || !w.Total.Sub(w.used).Fits(needs) || !sw.meets(w) {
+		return false
+	}
+	_, ok := w.place(needs)
+	return ok
 }
 
 // New returns the state of a coordinator without any sweep.
@@ -163,6 +172,7 @@ func (s *State) release(sw *sweep, t *sweeps.Trial) {
 	w := s.workers[t.Worker]
 	defer s.index.note(w)
 	delete(w.running, t.TrialKey)
+	delete(w.places, t.TrialKey)
 	if w.of[sw]--; w.of[sw] == 0 {
 		delete(w.of, sw)
 	}

@@ -33,6 +33,8 @@ func (s *State) Step(now time.Time, ev Event) error {
 		err = s.onRerun(now, e)
 	case Hello:
 		s.onHello(now, e)
+	case Offer:
+		s.onOffer(e)
 	case Alive:
 		s.onAlive(now, e)
 	case Gone:

@@ -21,6 +21,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})
 	}
 	w.Worker, w.session, w.connected, w.draining = e.Worker, e.Session, true, false
+	w.offer++
 	w.lease = now.Add(s.cfg.Lease)
 	s.noteLease(w)
 
@@ -33,6 +34,12 @@ func (s *State) onHello(now time.Time, e Hello) {
 	}
 	s.requeue(w)
 	s.index.note(w)
+	w.places = nil
+	for ref, shares := range e.GPUs {
+		if s.Live(w.ID, ref) {
+			w.occupy(ref.TrialKey, shares)
+		}
+	}
 	for _, key := range sortedKeys(w.running) {
 		t := w.running[key]
 		sw := s.sweeps[key.Sweep]
@@ -51,10 +58,15 @@ func (s *State) onHello(now time.Time, e Hello) {
 				Class: sweeps.ClassPreempted, ExitCode: -1,
 				Message: "worker " + w.Name + " came back with fewer slots, and had not received it",
 			}, nil)
-		case t.Started.IsZero() && sw.State != sweeps.SweepCancelling:
+		case t.Started.IsZero() && sw.State != sweeps.SweepCancelling && w.settleIn(t, sw.policy.Needs):
 			// The worker keeps every attempt that it received, so this one never
 			// arrived: the same attempt is sent again.
 			s.sendStart(t)
+		case t.Started.IsZero() && sw.State != sweeps.SweepCancelling:
+			s.end(now, sw, t, sweeps.Outcome{
+				Class: sweeps.ClassPreempted, ExitCode: -1,
+				Message: "worker " + w.Name + " came back without a GPU for it, and had not received it",
+			}, nil)
 		default:
 			s.end(now, sw, t, sweeps.Outcome{
 				Class: sweeps.ClassLost, ExitCode: -1,

@@ -71,12 +71,12 @@ func PointFromProto(p *pb.Point) sweeps.Point {
 
 // ResourcesToProto and ResourcesFromProto convert resources.
 func ResourcesToProto(r sweeps.Resources) *pb.Resources {
-	return &pb.Resources{Cpus: r.CPUs, Gpus: r.GPUs, Memory: r.Memory}
+	return &pb.Resources{Cpus: r.CPUs, Gpus: r.GPUs, GpuMemory: r.GPUMemory, Memory: r.Memory}
 }
 
 // ResourcesFromProto is the inverse of ResourcesToProto.
 func ResourcesFromProto(p *pb.Resources) sweeps.Resources {
-	return sweeps.Resources{CPUs: p.GetCpus(), GPUs: p.GetGpus(), Memory: p.GetMemory()}
+	return sweeps.Resources{CPUs: p.GetCpus(), GPUs: p.GetGpus(), GPUMemory: p.GetGpuMemory(), Memory: p.GetMemory()}
 }
 
 // SweepToProto converts a sweep's record; total is the number of its trials, -1 if not
@@ -182,6 +182,7 @@ func WorkerToProto(w WorkerStatus) *pb.Worker {
 	return &pb.Worker{
 		Id: string(w.ID), Name: w.Name, Slots: int32(w.Slots), Total: ResourcesToProto(w.Total),
 		Connected: w.Connected, Draining: w.Draining, Running: int32(w.Running), Aside: w.Aside,
+		Gpus: gpusToProto(w.GPUs), GpuNote: w.GPUNote, Labels: w.Labels,
 	}
 }
 
@@ -191,6 +192,7 @@ func WorkerFromProto(p *pb.Worker) WorkerStatus {
 		Worker: sweeps.Worker{
 			ID: sweeps.WorkerID(p.GetId()), Name: p.GetName(), Slots: int(p.GetSlots()),
 			Total: ResourcesFromProto(p.GetTotal()),
+			GPUs:  gpusFromProto(p.GetGpus()), GPUNote: p.GetGpuNote(), Labels: p.GetLabels(),
 		},
 		Connected: p.GetConnected(), Draining: p.GetDraining(), Running: int(p.GetRunning()), Aside: p.GetAside(),
 	}
@@ -225,11 +227,17 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 		h := &pb.Hello{
 			WorkerId: string(m.Worker.ID), Name: m.Worker.Name, Slots: int32(m.Worker.Slots),
 			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch),
+			Gpus: gpusToProto(m.Worker.GPUs), GpuNote: m.Worker.GPUNote, Labels: m.Worker.Labels,
 		}
 		for _, r := range m.Attempts {
 			h.Attempts = append(h.Attempts, RefToProto(r))
+			if shares := m.GPUs[r]; len(shares) > 0 {
+				h.Held = append(h.Held, &pb.Held{Ref: RefToProto(r), Gpus: sharesToProto(shares)})
+			}
 		}
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Hello{Hello: h}}
+	case Offer:
+		return &pb.SessionRequest{Message: &pb.SessionRequest_Offer{Offer: &pb.Offer{Gpus: gpusToProto(m.GPUs), GpuNote: m.Note}}}
 	case Heartbeat:
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Heartbeat{Heartbeat: &pb.Heartbeat{}}}
 	case Started:
@@ -265,13 +273,22 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 			Worker: sweeps.Worker{
 				ID: sweeps.WorkerID(m.Hello.GetWorkerId()), Name: m.Hello.GetName(),
 				Slots: int(m.Hello.GetSlots()), Prefetch: int(m.Hello.GetPrefetch()), Total: ResourcesFromProto(m.Hello.GetTotal()),
+				GPUs: gpusFromProto(m.Hello.GetGpus()), GPUNote: m.Hello.GetGpuNote(), Labels: m.Hello.GetLabels(),
 			},
 			Version: m.Hello.GetVersion(),
 		}
 		for _, r := range m.Hello.GetAttempts() {
 			h.Attempts = append(h.Attempts, RefFromProto(r))
 		}
+		for _, x := range m.Hello.GetHeld() {
+			if h.GPUs == nil {
+				h.GPUs = map[sweeps.AttemptRef][]sweeps.GPUShare{}
+			}
+			h.GPUs[RefFromProto(x.GetRef())] = sharesFromProto(x.GetGpus())
+		}
 		return h, nil
+	case *pb.SessionRequest_Offer:
+		return Offer{gpusFromProto(m.Offer.GetGpus()), m.Offer.GetGpuNote()}, nil
 	case *pb.SessionRequest_Heartbeat:
 		return Heartbeat{}, nil
 	case *pb.SessionRequest_Started:
@@ -313,7 +330,7 @@ func CoordinatorMessageToProto(m CoordinatorMessage) *pb.SessionResponse {
 	case Start:
 		return &pb.SessionResponse{Message: &pb.SessionResponse_Start{Start: &pb.Start{
 			Ref: RefToProto(m.Ref), TrialId: string(m.TrialID), ParamsJson: m.Params.JSON(),
-			SweepName: m.SweepName, Source: m.Source, File: m.File, WorkDir: m.WorkDir,
+			SweepName: m.SweepName, Source: m.Source, File: m.File, WorkDir: m.WorkDir, Gpus: sharesToProto(m.GPUs),
 		}}}
 	case Stop:
 		return &pb.SessionResponse{Message: &pb.SessionResponse_Stop{Stop: &pb.Stop{Ref: RefToProto(m.Ref)}}}
@@ -347,6 +364,7 @@ func CoordinatorMessageFromProto(p *pb.SessionResponse) (CoordinatorMessage, err
 		return Start{
 			Ref: RefFromProto(m.Start.GetRef()), TrialID: sweeps.TrialID(m.Start.GetTrialId()), Params: params,
 			SweepName: m.Start.GetSweepName(), Source: m.Start.GetSource(), File: m.Start.GetFile(), WorkDir: m.Start.GetWorkDir(),
+			GPUs: sharesFromProto(m.Start.GetGpus()),
 		}, nil
 	case *pb.SessionResponse_Stop:
 		return Stop{RefFromProto(m.Stop.GetRef())}, nil

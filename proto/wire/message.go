@@ -19,6 +19,13 @@ type (
 		Worker   sweeps.Worker
 		Attempts []sweeps.AttemptRef
 		Version  string
+		// GPUs are the devices of the attempts that have any.
+		GPUs map[sweeps.AttemptRef][]sweeps.GPUShare
+	}
+	// Offer tells anew which devices the worker offers.
+	Offer struct {
+		GPUs []sweeps.GPU
+		Note string
 	}
 	// Heartbeat is a sign of life.
 	Heartbeat struct{}
@@ -62,6 +69,7 @@ type (
 		Source    []byte
 		File      string
 		WorkDir   string
+		GPUs      []sweeps.GPUShare // the devices that it is given
 	}
 	// Stop tells the worker to terminate an attempt and report its end.
 	Stop struct{ Ref sweeps.AttemptRef }
@@ -96,6 +104,7 @@ func (LogChunk) workerMessage()  {}
 func (Exited) workerMessage()    {}
 func (Drain) workerMessage()     {}
 func (Returned) workerMessage()  {}
+func (Offer) workerMessage()     {}
 
 func (Welcome) coordinatorMessage()   {}
 func (Start) coordinatorMessage()     {}

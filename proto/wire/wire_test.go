@@ -19,8 +19,9 @@ import (
 )
 
 var (
-	at  = time.Date(2026, 3, 1, 12, 30, 15, 123456789, time.UTC)
-	ref = sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: "s1", Index: 7}, Attempt: 3}
+	at   = time.Date(2026, 3, 1, 12, 30, 15, 123456789, time.UTC)
+	gpus = []sweeps.GPU{{ID: "GPU-a", Index: 3, Model: "NVIDIA H200", Memory: 140 << 30, Busy: "used by pid 7"}, {ID: "GPU-b"}}
+	ref  = sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: "s1", Index: 7}, Attempt: 3}
 )
 
 // overTheWire sends a message through protobuf's encoding, as the network does.
@@ -101,9 +102,12 @@ func TestStatesSurvive(t *testing.T) {
 func TestMessagesRoundTrip(t *testing.T) {
 	fromWorker := []WorkerMessage{
 		Hello{
-			Worker:   sweeps.Worker{ID: "w", Name: "n", Slots: 4, Prefetch: 2, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, Memory: 1 << 40}},
+			Worker: sweeps.Worker{ID: "w", Name: "n", Slots: 4, Prefetch: 2, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, GPUMemory: 3, Memory: 1 << 40},
+				GPUs: gpus, GPUNote: "the driver sleeps", Labels: map[string]string{"zone": "lab", "os": "linux"}},
 			Attempts: []sweeps.AttemptRef{ref}, Version: "v",
+			GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{ref: {{GPU: "GPU-a", Part: 500_000, Memory: 5 << 30}}},
 		},
+		Offer{GPUs: gpus, Note: "n"}, Offer{},
 		Heartbeat{}, Started{ref},
 		Points{ref, 5, []sweeps.Point{{Metric: "loss", Step: -1, Value: math.Inf(1), Time: at}, {Metric: "x", Step: 1 << 40, Value: 0.1}}},
 		LogChunk{ref, Stderr, 99, []byte("a\x00b")}, LogChunk{ref, Stdout, 0, []byte("x")},
@@ -120,7 +124,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 	}
 	toWorker := []CoordinatorMessage{
 		Welcome{time.Second, time.Minute}, Stop{ref}, Forget{ref}, Recall{ref}, PointsAck{ref, 12}, LogAck{ref, Stdout, 13},
-		Start{ref, "id", sweeps.Params{"a": int64(1), "b": "c"}, "sweep", []byte("src"), "f.yaml", "/dir"},
+		Start{ref, "id", sweeps.Params{"a": int64(1), "b": "c"}, "sweep", []byte("src"), "f.yaml", "/dir", []sweeps.GPUShare{{GPU: "GPU-a", Part: 1_000_000, Memory: 80 << 30}}},
 	}
 	for _, want := range toWorker {
 		got, err := CoordinatorMessageFromProto(overTheWire(t, CoordinatorMessageToProto(want), &pb.SessionResponse{}))

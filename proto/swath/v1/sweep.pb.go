@@ -546,6 +546,9 @@ type Worker struct {
 	Draining      bool                   `protobuf:"varint,6,opt,name=draining,proto3" json:"draining,omitempty"`
 	Running       int32                  `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`
 	Aside         string                 `protobuf:"bytes,8,opt,name=aside,proto3" json:"aside,omitempty"` // why it is given no trials; empty if it is
+	Gpus          []*Gpu                 `protobuf:"bytes,9,rep,name=gpus,proto3" json:"gpus,omitempty"`
+	GpuNote       string                 `protobuf:"bytes,10,opt,name=gpu_note,json=gpuNote,proto3" json:"gpu_note,omitempty"` // why there are fewer than one might think
+	Labels        map[string]string      `protobuf:"bytes,11,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -634,6 +637,27 @@ func (x *Worker) GetAside() string {
 		return x.Aside
 	}
 	return ""
+}
+
+func (x *Worker) GetGpus() []*Gpu {
+	if x != nil {
+		return x.Gpus
+	}
+	return nil
+}
+
+func (x *Worker) GetGpuNote() string {
+	if x != nil {
+		return x.GpuNote
+	}
+	return ""
+}
+
+func (x *Worker) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 // SubmitRequest is a sweep file and what the submitter says beside it.
@@ -2106,7 +2130,7 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x03min\x18\x04 \x01(\x01R\x03min\x12\x19\n" +
 	"\bmin_step\x18\x05 \x01(\x03R\aminStep\x12\x10\n" +
 	"\x03max\x18\x06 \x01(\x01R\x03max\x12\x19\n" +
-	"\bmax_step\x18\a \x01(\x03R\amaxStep\"\xd7\x01\n" +
+	"\bmax_step\x18\a \x01(\x03R\amaxStep\"\x86\x03\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -2115,7 +2139,14 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\tconnected\x18\x05 \x01(\bR\tconnected\x12\x1a\n" +
 	"\bdraining\x18\x06 \x01(\bR\bdraining\x12\x18\n" +
 	"\arunning\x18\a \x01(\x05R\arunning\x12\x14\n" +
-	"\x05aside\x18\b \x01(\tR\x05aside\"z\n" +
+	"\x05aside\x18\b \x01(\tR\x05aside\x12!\n" +
+	"\x04gpus\x18\t \x03(\v2\r.swath.v1.GpuR\x04gpus\x12\x19\n" +
+	"\bgpu_note\x18\n" +
+	" \x01(\tR\agpuNote\x124\n" +
+	"\x06labels\x18\v \x03(\v2\x1c.swath.v1.Worker.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"z\n" +
 	"\rSubmitRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\fR\x06source\x12\x12\n" +
@@ -2224,7 +2255,7 @@ func file_swath_v1_sweep_proto_rawDescGZIP() []byte {
 	return file_swath_v1_sweep_proto_rawDescData
 }
 
-var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_swath_v1_sweep_proto_goTypes = []any{
 	(*Sweep)(nil),                 // 0: swath.v1.Sweep
 	(*Counts)(nil),                // 1: swath.v1.Counts
@@ -2260,73 +2291,77 @@ var file_swath_v1_sweep_proto_goTypes = []any{
 	(*ExplainTrialRequest)(nil),   // 31: swath.v1.ExplainTrialRequest
 	(*ExplainTrialResponse)(nil),  // 32: swath.v1.ExplainTrialResponse
 	nil,                           // 33: swath.v1.Trial.MetricsEntry
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*Outcome)(nil),               // 35: swath.v1.Outcome
-	(*Resources)(nil),             // 36: swath.v1.Resources
-	(*Point)(nil),                 // 37: swath.v1.Point
-	(LogStream)(0),                // 38: swath.v1.LogStream
+	nil,                           // 34: swath.v1.Worker.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*Outcome)(nil),               // 36: swath.v1.Outcome
+	(*Resources)(nil),             // 37: swath.v1.Resources
+	(*Gpu)(nil),                   // 38: swath.v1.Gpu
+	(*Point)(nil),                 // 39: swath.v1.Point
+	(LogStream)(0),                // 40: swath.v1.LogStream
 }
 var file_swath_v1_sweep_proto_depIdxs = []int32{
-	34, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
-	34, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
+	35, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
+	35, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
 	1,  // 2: swath.v1.Sweep.counts:type_name -> swath.v1.Counts
-	34, // 3: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
-	34, // 4: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
-	34, // 5: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
-	34, // 6: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
-	35, // 7: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
+	35, // 3: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
+	35, // 4: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
+	35, // 5: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
+	35, // 6: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
+	36, // 7: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
 	33, // 8: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
-	36, // 9: swath.v1.Worker.total:type_name -> swath.v1.Resources
-	0,  // 10: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 11: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
-	0,  // 12: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 13: swath.v1.GetSweepResponse.running:type_name -> swath.v1.Trial
-	0,  // 14: swath.v1.WatchSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 15: swath.v1.WatchSweepResponse.running:type_name -> swath.v1.Trial
-	2,  // 16: swath.v1.WatchSweepResponse.ended:type_name -> swath.v1.Trial
-	0,  // 17: swath.v1.CancelSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 18: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 19: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 20: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 21: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
-	37, // 22: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
-	38, // 23: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
-	4,  // 24: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
-	4,  // 25: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
-	3,  // 26: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
-	5,  // 27: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
-	7,  // 28: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
-	9,  // 29: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
-	11, // 30: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
-	13, // 31: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
-	15, // 32: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
-	17, // 33: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
-	19, // 34: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
-	21, // 35: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
-	23, // 36: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
-	25, // 37: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
-	27, // 38: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
-	29, // 39: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
-	31, // 40: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
-	6,  // 41: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
-	8,  // 42: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
-	10, // 43: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
-	12, // 44: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
-	14, // 45: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
-	16, // 46: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
-	18, // 47: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
-	20, // 48: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
-	22, // 49: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
-	24, // 50: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
-	26, // 51: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
-	28, // 52: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
-	30, // 53: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
-	32, // 54: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
-	41, // [41:55] is the sub-list for method output_type
-	27, // [27:41] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	37, // 9: swath.v1.Worker.total:type_name -> swath.v1.Resources
+	38, // 10: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
+	34, // 11: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
+	0,  // 12: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 13: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
+	0,  // 14: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 15: swath.v1.GetSweepResponse.running:type_name -> swath.v1.Trial
+	0,  // 16: swath.v1.WatchSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 17: swath.v1.WatchSweepResponse.running:type_name -> swath.v1.Trial
+	2,  // 18: swath.v1.WatchSweepResponse.ended:type_name -> swath.v1.Trial
+	0,  // 19: swath.v1.CancelSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 20: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 21: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 22: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 23: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
+	39, // 24: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
+	40, // 25: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
+	4,  // 26: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
+	4,  // 27: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
+	3,  // 28: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
+	5,  // 29: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
+	7,  // 30: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
+	9,  // 31: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
+	11, // 32: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
+	13, // 33: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
+	15, // 34: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
+	17, // 35: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
+	19, // 36: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
+	21, // 37: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
+	23, // 38: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
+	25, // 39: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
+	27, // 40: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
+	29, // 41: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
+	31, // 42: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
+	6,  // 43: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
+	8,  // 44: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
+	10, // 45: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
+	12, // 46: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
+	14, // 47: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
+	16, // 48: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
+	18, // 49: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
+	20, // 50: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
+	22, // 51: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
+	24, // 52: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
+	26, // 53: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
+	28, // 54: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
+	30, // 55: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
+	32, // 56: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
+	43, // [43:57] is the sub-list for method output_type
+	29, // [29:43] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_sweep_proto_init() }
@@ -2341,7 +2376,7 @@ func file_swath_v1_sweep_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_sweep_proto_rawDesc), len(file_swath_v1_sweep_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

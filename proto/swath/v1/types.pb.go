@@ -201,7 +201,8 @@ type Resources struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cpus          float64                `protobuf:"fixed64,1,opt,name=cpus,proto3" json:"cpus,omitempty"`
 	Gpus          float64                `protobuf:"fixed64,2,opt,name=gpus,proto3" json:"gpus,omitempty"`
-	Memory        int64                  `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"` // bytes
+	Memory        int64                  `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"`                        // bytes
+	GpuMemory     int64                  `protobuf:"varint,4,opt,name=gpu_memory,json=gpuMemory,proto3" json:"gpu_memory,omitempty"` // bytes, of a request
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +258,151 @@ func (x *Resources) GetMemory() int64 {
 	return 0
 }
 
+func (x *Resources) GetGpuMemory() int64 {
+	if x != nil {
+		return x.GpuMemory
+	}
+	return 0
+}
+
+// Gpu is a device of a worker.
+type Gpu struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`        // what processes are shown it by
+	Index         int32                  `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"` // in the order of the PCI bus
+	Model         string                 `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	Memory        int64                  `protobuf:"varint,4,opt,name=memory,proto3" json:"memory,omitempty"` // bytes; 0 if it is not known
+	Busy          string                 `protobuf:"bytes,5,opt,name=busy,proto3" json:"busy,omitempty"`      // who else uses it, so that no trial is given it; empty if it is offered
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gpu) Reset() {
+	*x = Gpu{}
+	mi := &file_swath_v1_types_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gpu) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gpu) ProtoMessage() {}
+
+func (x *Gpu) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_types_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gpu.ProtoReflect.Descriptor instead.
+func (*Gpu) Descriptor() ([]byte, []int) {
+	return file_swath_v1_types_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Gpu) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Gpu) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Gpu) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Gpu) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Gpu) GetBusy() string {
+	if x != nil {
+		return x.Busy
+	}
+	return ""
+}
+
+// GpuShare is what an attempt has of a device.
+type GpuShare struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gpu           string                 `protobuf:"bytes,1,opt,name=gpu,proto3" json:"gpu,omitempty"`        // the device's id
+	Part          int32                  `protobuf:"varint,2,opt,name=part,proto3" json:"part,omitempty"`     // millionths of it
+	Memory        int64                  `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"` // bytes of its memory
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GpuShare) Reset() {
+	*x = GpuShare{}
+	mi := &file_swath_v1_types_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GpuShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GpuShare) ProtoMessage() {}
+
+func (x *GpuShare) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_types_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GpuShare.ProtoReflect.Descriptor instead.
+func (*GpuShare) Descriptor() ([]byte, []int) {
+	return file_swath_v1_types_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GpuShare) GetGpu() string {
+	if x != nil {
+		return x.Gpu
+	}
+	return ""
+}
+
+func (x *GpuShare) GetPart() int32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *GpuShare) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
 // Point is one measurement.
 type Point struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -270,7 +416,7 @@ type Point struct {
 
 func (x *Point) Reset() {
 	*x = Point{}
-	mi := &file_swath_v1_types_proto_msgTypes[3]
+	mi := &file_swath_v1_types_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -282,7 +428,7 @@ func (x *Point) String() string {
 func (*Point) ProtoMessage() {}
 
 func (x *Point) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_types_proto_msgTypes[3]
+	mi := &file_swath_v1_types_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -295,7 +441,7 @@ func (x *Point) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Point.ProtoReflect.Descriptor instead.
 func (*Point) Descriptor() ([]byte, []int) {
-	return file_swath_v1_types_proto_rawDescGZIP(), []int{3}
+	return file_swath_v1_types_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Point) GetMetric() string {
@@ -339,10 +485,22 @@ const file_swath_v1_types_proto_rawDesc = "" +
 	"\aOutcome\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"K\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"j\n" +
 	"\tResources\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\x01R\x04cpus\x12\x12\n" +
 	"\x04gpus\x18\x02 \x01(\x01R\x04gpus\x12\x16\n" +
+	"\x06memory\x18\x03 \x01(\x03R\x06memory\x12\x1d\n" +
+	"\n" +
+	"gpu_memory\x18\x04 \x01(\x03R\tgpuMemory\"m\n" +
+	"\x03Gpu\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x05R\x05index\x12\x14\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12\x16\n" +
+	"\x06memory\x18\x04 \x01(\x03R\x06memory\x12\x12\n" +
+	"\x04busy\x18\x05 \x01(\tR\x04busy\"H\n" +
+	"\bGpuShare\x12\x10\n" +
+	"\x03gpu\x18\x01 \x01(\tR\x03gpu\x12\x12\n" +
+	"\x04part\x18\x02 \x01(\x05R\x04part\x12\x16\n" +
 	"\x06memory\x18\x03 \x01(\x03R\x06memory\"y\n" +
 	"\x05Point\x12\x16\n" +
 	"\x06metric\x18\x01 \x01(\tR\x06metric\x12\x12\n" +
@@ -367,17 +525,19 @@ func file_swath_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_swath_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_swath_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_swath_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_swath_v1_types_proto_goTypes = []any{
 	(LogStream)(0),                // 0: swath.v1.LogStream
 	(*AttemptRef)(nil),            // 1: swath.v1.AttemptRef
 	(*Outcome)(nil),               // 2: swath.v1.Outcome
 	(*Resources)(nil),             // 3: swath.v1.Resources
-	(*Point)(nil),                 // 4: swath.v1.Point
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Gpu)(nil),                   // 4: swath.v1.Gpu
+	(*GpuShare)(nil),              // 5: swath.v1.GpuShare
+	(*Point)(nil),                 // 6: swath.v1.Point
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_swath_v1_types_proto_depIdxs = []int32{
-	5, // 0: swath.v1.Point.time:type_name -> google.protobuf.Timestamp
+	7, // 0: swath.v1.Point.time:type_name -> google.protobuf.Timestamp
 	1, // [1:1] is the sub-list for method output_type
 	1, // [1:1] is the sub-list for method input_type
 	1, // [1:1] is the sub-list for extension type_name
@@ -396,7 +556,7 @@ func file_swath_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_types_proto_rawDesc), len(file_swath_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

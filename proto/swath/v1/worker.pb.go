@@ -37,6 +37,7 @@ type SessionRequest struct {
 	//	*SessionRequest_Exited
 	//	*SessionRequest_Drain
 	//	*SessionRequest_Returned
+	//	*SessionRequest_Offer
 	Message       isSessionRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -151,6 +152,15 @@ func (x *SessionRequest) GetReturned() *Returned {
 	return nil
 }
 
+func (x *SessionRequest) GetOffer() *Offer {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_Offer); ok {
+			return x.Offer
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Message interface {
 	isSessionRequest_Message()
 }
@@ -187,6 +197,10 @@ type SessionRequest_Returned struct {
 	Returned *Returned `protobuf:"bytes,8,opt,name=returned,proto3,oneof"`
 }
 
+type SessionRequest_Offer struct {
+	Offer *Offer `protobuf:"bytes,9,opt,name=offer,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Message() {}
 
 func (*SessionRequest_Heartbeat) isSessionRequest_Message() {}
@@ -202,6 +216,8 @@ func (*SessionRequest_Exited) isSessionRequest_Message() {}
 func (*SessionRequest_Drain) isSessionRequest_Message() {}
 
 func (*SessionRequest_Returned) isSessionRequest_Message() {}
+
+func (*SessionRequest_Offer) isSessionRequest_Message() {}
 
 // SessionResponse is a message of the coordinator.
 type SessionResponse struct {
@@ -378,7 +394,12 @@ type Hello struct {
 	Version  string        `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"` // of the worker's program, for messages
 	// prefetch is how many attempts beyond its slots the worker takes, to start them the
 	// moment a slot falls free.
-	Prefetch      int32 `protobuf:"varint,7,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
+	Prefetch int32             `protobuf:"varint,7,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
+	Gpus     []*Gpu            `protobuf:"bytes,8,rep,name=gpus,proto3" json:"gpus,omitempty"`                      // its devices
+	GpuNote  string            `protobuf:"bytes,9,opt,name=gpu_note,json=gpuNote,proto3" json:"gpu_note,omitempty"` // why there are fewer than one might think
+	Labels   map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// held are the attempts that have devices, with them.
+	Held          []*Held `protobuf:"bytes,11,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -462,6 +483,141 @@ func (x *Hello) GetPrefetch() int32 {
 	return 0
 }
 
+func (x *Hello) GetGpus() []*Gpu {
+	if x != nil {
+		return x.Gpus
+	}
+	return nil
+}
+
+func (x *Hello) GetGpuNote() string {
+	if x != nil {
+		return x.GpuNote
+	}
+	return ""
+}
+
+func (x *Hello) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Hello) GetHeld() []*Held {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+// Held is what an attempt has of its worker's devices.
+type Held struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Gpus          []*GpuShare            `protobuf:"bytes,2,rep,name=gpus,proto3" json:"gpus,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Held) Reset() {
+	*x = Held{}
+	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Held) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Held) ProtoMessage() {}
+
+func (x *Held) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Held.ProtoReflect.Descriptor instead.
+func (*Held) Descriptor() ([]byte, []int) {
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Held) GetRef() *AttemptRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *Held) GetGpus() []*GpuShare {
+	if x != nil {
+		return x.Gpus
+	}
+	return nil
+}
+
+// Offer tells anew which devices the worker offers: others, not trials of its own, began
+// or ceased to use one. What runs on one that is offered no more goes on.
+type Offer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gpus          []*Gpu                 `protobuf:"bytes,1,rep,name=gpus,proto3" json:"gpus,omitempty"`
+	GpuNote       string                 `protobuf:"bytes,2,opt,name=gpu_note,json=gpuNote,proto3" json:"gpu_note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Offer) Reset() {
+	*x = Offer{}
+	mi := &file_swath_v1_worker_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Offer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Offer) ProtoMessage() {}
+
+func (x *Offer) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_worker_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Offer.ProtoReflect.Descriptor instead.
+func (*Offer) Descriptor() ([]byte, []int) {
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Offer) GetGpus() []*Gpu {
+	if x != nil {
+		return x.Gpus
+	}
+	return nil
+}
+
+func (x *Offer) GetGpuNote() string {
+	if x != nil {
+		return x.GpuNote
+	}
+	return ""
+}
+
 // Welcome accepts the session.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -473,7 +629,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	mi := &file_swath_v1_worker_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +641,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	mi := &file_swath_v1_worker_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,7 +654,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{3}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Welcome) GetHeartbeat() *durationpb.Duration {
@@ -524,7 +680,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_swath_v1_worker_proto_msgTypes[4]
+	mi := &file_swath_v1_worker_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +692,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[4]
+	mi := &file_swath_v1_worker_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,28 +705,31 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{4}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{6}
 }
 
 // Start tells the worker to run an attempt. It holds everything that the worker needs
 // to know of the sweep. The worker writes it to disk, or hands it to its keeper, before
 // the process starts, and answers a repetition of one that it holds with nothing.
 type Start struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
-	TrialId       string                 `protobuf:"bytes,2,opt,name=trial_id,json=trialId,proto3" json:"trial_id,omitempty"`
-	ParamsJson    []byte                 `protobuf:"bytes,3,opt,name=params_json,json=paramsJson,proto3" json:"params_json,omitempty"`
-	SweepName     string                 `protobuf:"bytes,4,opt,name=sweep_name,json=sweepName,proto3" json:"sweep_name,omitempty"`
-	Source        []byte                 `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"` // the sweep file
-	File          string                 `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
-	WorkDir       string                 `protobuf:"bytes,7,opt,name=work_dir,json=workDir,proto3" json:"work_dir,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Ref        *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	TrialId    string                 `protobuf:"bytes,2,opt,name=trial_id,json=trialId,proto3" json:"trial_id,omitempty"`
+	ParamsJson []byte                 `protobuf:"bytes,3,opt,name=params_json,json=paramsJson,proto3" json:"params_json,omitempty"`
+	SweepName  string                 `protobuf:"bytes,4,opt,name=sweep_name,json=sweepName,proto3" json:"sweep_name,omitempty"`
+	Source     []byte                 `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"` // the sweep file
+	File       string                 `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
+	WorkDir    string                 `protobuf:"bytes,7,opt,name=work_dir,json=workDir,proto3" json:"work_dir,omitempty"`
+	// gpus are the devices that the attempt is given. A worker on which one of them is no
+	// longer to be had answers Returned.
+	Gpus          []*GpuShare `protobuf:"bytes,20,rep,name=gpus,proto3" json:"gpus,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_swath_v1_worker_proto_msgTypes[5]
+	mi := &file_swath_v1_worker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +741,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[5]
+	mi := &file_swath_v1_worker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +754,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{5}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Start) GetRef() *AttemptRef {
@@ -647,6 +806,13 @@ func (x *Start) GetWorkDir() string {
 	return ""
 }
 
+func (x *Start) GetGpus() []*GpuShare {
+	if x != nil {
+		return x.Gpus
+	}
+	return nil
+}
+
 // Stop tells the worker to terminate an attempt, and to report its end.
 type Stop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -657,7 +823,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_swath_v1_worker_proto_msgTypes[6]
+	mi := &file_swath_v1_worker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +835,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[6]
+	mi := &file_swath_v1_worker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +848,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{6}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Stop) GetRef() *AttemptRef {
@@ -704,7 +870,7 @@ type Recall struct {
 
 func (x *Recall) Reset() {
 	*x = Recall{}
-	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	mi := &file_swath_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +882,7 @@ func (x *Recall) String() string {
 func (*Recall) ProtoMessage() {}
 
 func (x *Recall) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	mi := &file_swath_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +895,7 @@ func (x *Recall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recall.ProtoReflect.Descriptor instead.
 func (*Recall) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{7}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Recall) GetRef() *AttemptRef {
@@ -749,7 +915,7 @@ type Returned struct {
 
 func (x *Returned) Reset() {
 	*x = Returned{}
-	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	mi := &file_swath_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +927,7 @@ func (x *Returned) String() string {
 func (*Returned) ProtoMessage() {}
 
 func (x *Returned) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	mi := &file_swath_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +940,7 @@ func (x *Returned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Returned.ProtoReflect.Descriptor instead.
 func (*Returned) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{8}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Returned) GetRef() *AttemptRef {
@@ -795,7 +961,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_swath_v1_worker_proto_msgTypes[9]
+	mi := &file_swath_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +973,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[9]
+	mi := &file_swath_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +986,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Forget) GetRef() *AttemptRef {
@@ -840,7 +1006,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_swath_v1_worker_proto_msgTypes[10]
+	mi := &file_swath_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1018,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[10]
+	mi := &file_swath_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1031,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Started) GetRef() *AttemptRef {
@@ -889,7 +1055,7 @@ type Points struct {
 
 func (x *Points) Reset() {
 	*x = Points{}
-	mi := &file_swath_v1_worker_proto_msgTypes[11]
+	mi := &file_swath_v1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1067,7 @@ func (x *Points) String() string {
 func (*Points) ProtoMessage() {}
 
 func (x *Points) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[11]
+	mi := &file_swath_v1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1080,7 @@ func (x *Points) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Points.ProtoReflect.Descriptor instead.
 func (*Points) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Points) GetRef() *AttemptRef {
@@ -949,7 +1115,7 @@ type PointsAck struct {
 
 func (x *PointsAck) Reset() {
 	*x = PointsAck{}
-	mi := &file_swath_v1_worker_proto_msgTypes[12]
+	mi := &file_swath_v1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1127,7 @@ func (x *PointsAck) String() string {
 func (*PointsAck) ProtoMessage() {}
 
 func (x *PointsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[12]
+	mi := &file_swath_v1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1140,7 @@ func (x *PointsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointsAck.ProtoReflect.Descriptor instead.
 func (*PointsAck) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PointsAck) GetRef() *AttemptRef {
@@ -1004,7 +1170,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_swath_v1_worker_proto_msgTypes[13]
+	mi := &file_swath_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1182,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[13]
+	mi := &file_swath_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1195,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LogChunk) GetRef() *AttemptRef {
@@ -1072,7 +1238,7 @@ type LogAck struct {
 
 func (x *LogAck) Reset() {
 	*x = LogAck{}
-	mi := &file_swath_v1_worker_proto_msgTypes[14]
+	mi := &file_swath_v1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1250,7 @@ func (x *LogAck) String() string {
 func (*LogAck) ProtoMessage() {}
 
 func (x *LogAck) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[14]
+	mi := &file_swath_v1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1263,7 @@ func (x *LogAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogAck.ProtoReflect.Descriptor instead.
 func (*LogAck) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LogAck) GetRef() *AttemptRef {
@@ -1133,7 +1299,7 @@ type Exited struct {
 
 func (x *Exited) Reset() {
 	*x = Exited{}
-	mi := &file_swath_v1_worker_proto_msgTypes[15]
+	mi := &file_swath_v1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1311,7 @@ func (x *Exited) String() string {
 func (*Exited) ProtoMessage() {}
 
 func (x *Exited) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[15]
+	mi := &file_swath_v1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1324,7 @@ func (x *Exited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exited.ProtoReflect.Descriptor instead.
 func (*Exited) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{15}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Exited) GetRef() *AttemptRef {
@@ -1184,7 +1350,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_swath_v1_worker_proto_msgTypes[16]
+	mi := &file_swath_v1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1362,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[16]
+	mi := &file_swath_v1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,14 +1375,14 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{16}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 var File_swath_v1_worker_proto protoreflect.FileDescriptor
 
 const file_swath_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15swath/v1/worker.proto\x12\bswath.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14swath/v1/types.proto\"\x83\x03\n" +
+	"\x15swath/v1/worker.proto\x12\bswath.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14swath/v1/types.proto\"\xac\x03\n" +
 	"\x0eSessionRequest\x12'\n" +
 	"\x05hello\x18\x01 \x01(\v2\x0f.swath.v1.HelloH\x00R\x05hello\x123\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x13.swath.v1.HeartbeatH\x00R\theartbeat\x12-\n" +
@@ -1225,7 +1391,8 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x03log\x18\x05 \x01(\v2\x12.swath.v1.LogChunkH\x00R\x03log\x12*\n" +
 	"\x06exited\x18\x06 \x01(\v2\x10.swath.v1.ExitedH\x00R\x06exited\x12'\n" +
 	"\x05drain\x18\a \x01(\v2\x0f.swath.v1.DrainH\x00R\x05drain\x120\n" +
-	"\breturned\x18\b \x01(\v2\x12.swath.v1.ReturnedH\x00R\breturnedB\t\n" +
+	"\breturned\x18\b \x01(\v2\x12.swath.v1.ReturnedH\x00R\breturned\x12'\n" +
+	"\x05offer\x18\t \x01(\v2\x0f.swath.v1.OfferH\x00R\x05offerB\t\n" +
 	"\amessage\"\xd5\x02\n" +
 	"\x0fSessionResponse\x12-\n" +
 	"\awelcome\x18\x01 \x01(\v2\x11.swath.v1.WelcomeH\x00R\awelcome\x12'\n" +
@@ -1236,7 +1403,7 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"points_ack\x18\x05 \x01(\v2\x13.swath.v1.PointsAckH\x00R\tpointsAck\x12+\n" +
 	"\alog_ack\x18\x06 \x01(\v2\x10.swath.v1.LogAckH\x00R\x06logAck\x12*\n" +
 	"\x06recall\x18\a \x01(\v2\x10.swath.v1.RecallH\x00R\x06recallB\t\n" +
-	"\amessage\"\xe1\x01\n" +
+	"\amessage\"\xb3\x03\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1244,11 +1411,25 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x05total\x18\x04 \x01(\v2\x13.swath.v1.ResourcesR\x05total\x120\n" +
 	"\battempts\x18\x05 \x03(\v2\x14.swath.v1.AttemptRefR\battempts\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\tR\aversion\x12\x1a\n" +
-	"\bprefetch\x18\a \x01(\x05R\bprefetch\"s\n" +
+	"\bprefetch\x18\a \x01(\x05R\bprefetch\x12!\n" +
+	"\x04gpus\x18\b \x03(\v2\r.swath.v1.GpuR\x04gpus\x12\x19\n" +
+	"\bgpu_note\x18\t \x01(\tR\agpuNote\x123\n" +
+	"\x06labels\x18\n" +
+	" \x03(\v2\x1b.swath.v1.Hello.LabelsEntryR\x06labels\x12\"\n" +
+	"\x04held\x18\v \x03(\v2\x0e.swath.v1.HeldR\x04held\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"V\n" +
+	"\x04Held\x12&\n" +
+	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12&\n" +
+	"\x04gpus\x18\x02 \x03(\v2\x12.swath.v1.GpuShareR\x04gpus\"E\n" +
+	"\x05Offer\x12!\n" +
+	"\x04gpus\x18\x01 \x03(\v2\r.swath.v1.GpuR\x04gpus\x12\x19\n" +
+	"\bgpu_note\x18\x02 \x01(\tR\agpuNote\"s\n" +
 	"\aWelcome\x127\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\theartbeat\x12/\n" +
 	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\v\n" +
-	"\tHeartbeat\"\xd1\x01\n" +
+	"\tHeartbeat\"\xf9\x01\n" +
 	"\x05Start\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12\x19\n" +
 	"\btrial_id\x18\x02 \x01(\tR\atrialId\x12\x1f\n" +
@@ -1258,7 +1439,8 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"sweep_name\x18\x04 \x01(\tR\tsweepName\x12\x16\n" +
 	"\x06source\x18\x05 \x01(\fR\x06source\x12\x12\n" +
 	"\x04file\x18\x06 \x01(\tR\x04file\x12\x19\n" +
-	"\bwork_dir\x18\a \x01(\tR\aworkDir\".\n" +
+	"\bwork_dir\x18\a \x01(\tR\aworkDir\x12&\n" +
+	"\x04gpus\x18\x14 \x03(\v2\x12.swath.v1.GpuShareR\x04gpus\".\n" +
 	"\x04Stop\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"0\n" +
 	"\x06Recall\x12&\n" +
@@ -1304,74 +1486,87 @@ func file_swath_v1_worker_proto_rawDescGZIP() []byte {
 	return file_swath_v1_worker_proto_rawDescData
 }
 
-var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_swath_v1_worker_proto_goTypes = []any{
 	(*SessionRequest)(nil),      // 0: swath.v1.SessionRequest
 	(*SessionResponse)(nil),     // 1: swath.v1.SessionResponse
 	(*Hello)(nil),               // 2: swath.v1.Hello
-	(*Welcome)(nil),             // 3: swath.v1.Welcome
-	(*Heartbeat)(nil),           // 4: swath.v1.Heartbeat
-	(*Start)(nil),               // 5: swath.v1.Start
-	(*Stop)(nil),                // 6: swath.v1.Stop
-	(*Recall)(nil),              // 7: swath.v1.Recall
-	(*Returned)(nil),            // 8: swath.v1.Returned
-	(*Forget)(nil),              // 9: swath.v1.Forget
-	(*Started)(nil),             // 10: swath.v1.Started
-	(*Points)(nil),              // 11: swath.v1.Points
-	(*PointsAck)(nil),           // 12: swath.v1.PointsAck
-	(*LogChunk)(nil),            // 13: swath.v1.LogChunk
-	(*LogAck)(nil),              // 14: swath.v1.LogAck
-	(*Exited)(nil),              // 15: swath.v1.Exited
-	(*Drain)(nil),               // 16: swath.v1.Drain
-	(*Resources)(nil),           // 17: swath.v1.Resources
-	(*AttemptRef)(nil),          // 18: swath.v1.AttemptRef
-	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
-	(*Point)(nil),               // 20: swath.v1.Point
-	(LogStream)(0),              // 21: swath.v1.LogStream
-	(*Outcome)(nil),             // 22: swath.v1.Outcome
+	(*Held)(nil),                // 3: swath.v1.Held
+	(*Offer)(nil),               // 4: swath.v1.Offer
+	(*Welcome)(nil),             // 5: swath.v1.Welcome
+	(*Heartbeat)(nil),           // 6: swath.v1.Heartbeat
+	(*Start)(nil),               // 7: swath.v1.Start
+	(*Stop)(nil),                // 8: swath.v1.Stop
+	(*Recall)(nil),              // 9: swath.v1.Recall
+	(*Returned)(nil),            // 10: swath.v1.Returned
+	(*Forget)(nil),              // 11: swath.v1.Forget
+	(*Started)(nil),             // 12: swath.v1.Started
+	(*Points)(nil),              // 13: swath.v1.Points
+	(*PointsAck)(nil),           // 14: swath.v1.PointsAck
+	(*LogChunk)(nil),            // 15: swath.v1.LogChunk
+	(*LogAck)(nil),              // 16: swath.v1.LogAck
+	(*Exited)(nil),              // 17: swath.v1.Exited
+	(*Drain)(nil),               // 18: swath.v1.Drain
+	nil,                         // 19: swath.v1.Hello.LabelsEntry
+	(*Resources)(nil),           // 20: swath.v1.Resources
+	(*AttemptRef)(nil),          // 21: swath.v1.AttemptRef
+	(*Gpu)(nil),                 // 22: swath.v1.Gpu
+	(*GpuShare)(nil),            // 23: swath.v1.GpuShare
+	(*durationpb.Duration)(nil), // 24: google.protobuf.Duration
+	(*Point)(nil),               // 25: swath.v1.Point
+	(LogStream)(0),              // 26: swath.v1.LogStream
+	(*Outcome)(nil),             // 27: swath.v1.Outcome
 }
 var file_swath_v1_worker_proto_depIdxs = []int32{
 	2,  // 0: swath.v1.SessionRequest.hello:type_name -> swath.v1.Hello
-	4,  // 1: swath.v1.SessionRequest.heartbeat:type_name -> swath.v1.Heartbeat
-	10, // 2: swath.v1.SessionRequest.started:type_name -> swath.v1.Started
-	11, // 3: swath.v1.SessionRequest.points:type_name -> swath.v1.Points
-	13, // 4: swath.v1.SessionRequest.log:type_name -> swath.v1.LogChunk
-	15, // 5: swath.v1.SessionRequest.exited:type_name -> swath.v1.Exited
-	16, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
-	8,  // 7: swath.v1.SessionRequest.returned:type_name -> swath.v1.Returned
-	3,  // 8: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
-	5,  // 9: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
-	6,  // 10: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
-	9,  // 11: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
-	12, // 12: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
-	14, // 13: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
-	7,  // 14: swath.v1.SessionResponse.recall:type_name -> swath.v1.Recall
-	17, // 15: swath.v1.Hello.total:type_name -> swath.v1.Resources
-	18, // 16: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
-	19, // 17: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
-	19, // 18: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
-	18, // 19: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
-	18, // 20: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
-	18, // 21: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
-	18, // 22: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
-	18, // 23: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
-	18, // 24: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
-	18, // 25: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
-	20, // 26: swath.v1.Points.points:type_name -> swath.v1.Point
-	18, // 27: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
-	18, // 28: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
-	21, // 29: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
-	18, // 30: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
-	21, // 31: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
-	18, // 32: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
-	22, // 33: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
-	0,  // 34: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
-	1,  // 35: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
-	35, // [35:36] is the sub-list for method output_type
-	34, // [34:35] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	6,  // 1: swath.v1.SessionRequest.heartbeat:type_name -> swath.v1.Heartbeat
+	12, // 2: swath.v1.SessionRequest.started:type_name -> swath.v1.Started
+	13, // 3: swath.v1.SessionRequest.points:type_name -> swath.v1.Points
+	15, // 4: swath.v1.SessionRequest.log:type_name -> swath.v1.LogChunk
+	17, // 5: swath.v1.SessionRequest.exited:type_name -> swath.v1.Exited
+	18, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
+	10, // 7: swath.v1.SessionRequest.returned:type_name -> swath.v1.Returned
+	4,  // 8: swath.v1.SessionRequest.offer:type_name -> swath.v1.Offer
+	5,  // 9: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
+	7,  // 10: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
+	8,  // 11: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
+	11, // 12: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
+	14, // 13: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
+	16, // 14: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
+	9,  // 15: swath.v1.SessionResponse.recall:type_name -> swath.v1.Recall
+	20, // 16: swath.v1.Hello.total:type_name -> swath.v1.Resources
+	21, // 17: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
+	22, // 18: swath.v1.Hello.gpus:type_name -> swath.v1.Gpu
+	19, // 19: swath.v1.Hello.labels:type_name -> swath.v1.Hello.LabelsEntry
+	3,  // 20: swath.v1.Hello.held:type_name -> swath.v1.Held
+	21, // 21: swath.v1.Held.ref:type_name -> swath.v1.AttemptRef
+	23, // 22: swath.v1.Held.gpus:type_name -> swath.v1.GpuShare
+	22, // 23: swath.v1.Offer.gpus:type_name -> swath.v1.Gpu
+	24, // 24: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
+	24, // 25: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
+	21, // 26: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
+	23, // 27: swath.v1.Start.gpus:type_name -> swath.v1.GpuShare
+	21, // 28: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
+	21, // 29: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
+	21, // 30: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
+	21, // 31: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
+	21, // 32: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
+	21, // 33: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
+	25, // 34: swath.v1.Points.points:type_name -> swath.v1.Point
+	21, // 35: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
+	21, // 36: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
+	26, // 37: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
+	21, // 38: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
+	26, // 39: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
+	21, // 40: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
+	27, // 41: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
+	0,  // 42: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
+	1,  // 43: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
+	43, // [43:44] is the sub-list for method output_type
+	42, // [42:43] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_worker_proto_init() }
@@ -1389,6 +1584,7 @@ func file_swath_v1_worker_proto_init() {
 		(*SessionRequest_Exited)(nil),
 		(*SessionRequest_Drain)(nil),
 		(*SessionRequest_Returned)(nil),
+		(*SessionRequest_Offer)(nil),
 	}
 	file_swath_v1_worker_proto_msgTypes[1].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -1405,7 +1601,7 @@ func file_swath_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_worker_proto_rawDesc), len(file_swath_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
