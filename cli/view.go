@@ -190,13 +190,16 @@ func headline(p *wire.Progress, at time.Time) string {
 	if left, ok := remaining(p, elapsed); ok {
 		fmt.Fprintf(&b, ", about %s left", short(left))
 	}
+	if p.State == sweeps.SweepPaused {
+		fmt.Fprintf(&b, ", paused: %s", p.Reason)
+	}
 	return b.String()
 }
 
 // remaining extrapolates from the trials that ended.
 func remaining(p *wire.Progress, elapsed time.Duration) (time.Duration, bool) {
 	done := p.Counts.Finished + p.Counts.Failed
-	if done < 1 || p.Total <= 0 || p.State.Terminal() {
+	if done < 1 || p.Total <= 0 || p.State != sweeps.SweepRunning {
 		return 0, false
 	}
 	left := p.Total - p.Counts.Ended()

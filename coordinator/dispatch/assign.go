@@ -86,7 +86,7 @@ func (s *State) ready(now time.Time, sw *sweep) bool {
 
 // assignOne hands one trial to the worker, if there is one for it.
 func (s *State) assignOne(now time.Time, ready []*sweep, w *worker) bool {
-	sw := s.choose(now, ready, func(sw *sweep) bool { return w.hasRoom(sw) && sw.startsOn(now, w) })
+	sw := s.choose(now, ready, func(sw *sweep) bool { return w.hasRoom(sw) && sw.startsOn(now, w) && !s.doubts(sw, w) })
 	if sw == nil {
 		return false
 	}

@@ -68,7 +68,7 @@ func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcom
 		sw.waiting.push(t)
 	}
 	s.noteWorker(now, sw, w, t)
-	s.noteEnd(now, sw, t)
+	s.noteEnd(now, sw, w, t)
 	s.settle(now, sw)
 }
 

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"swath/sweeps"
@@ -89,23 +90,44 @@ type alike struct {
 	failures int
 	message  string
 	broken   bool // a trial did not fail, or failed otherwise
+	on       map[sweeps.WorkerID]bool
 }
 
 // noteEnd follows the ends of a sweep's trials, and pauses the sweep if they all failed
-// alike.
-func (s *State) noteEnd(now time.Time, sw *sweep, t *sweeps.Trial) {
-	if s.cfg.Alike == 0 || sw.alike.broken || t.State == sweeps.TrialPending {
-		return
-	}
+// alike, wherever they ran.
+func (s *State) noteEnd(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	a := &sw.alike
-	message := string(t.Outcome.Class) + ": " + t.Outcome.Message
-	if t.State != sweeps.TrialFailed || sw.Counts.Finished > 0 || (a.failures > 0 && a.message != message) {
-		a.broken = true
+	if s.cfg.Alike == 0 || a.broken {
 		return
 	}
-	a.failures++
-	a.message = message
-	if a.failures >= s.cfg.Alike && sw.State == sweeps.SweepRunning {
-		s.pause(now, sw, fmt.Sprintf("its first %d trials all failed alike: %s", a.failures, t.Outcome.Message))
+	if t.State != sweeps.TrialPending {
+		message := string(t.Outcome.Class) + ": " + t.Outcome.Message
+		if t.State != sweeps.TrialFailed || sw.Counts.Finished > 0 || (a.failures > 0 && a.message != message) {
+			*a = alike{broken: true}
+			return
+		}
+		if a.on == nil {
+			a.on = map[sweeps.WorkerID]bool{}
+		}
+		a.failures++
+		a.message = message
+		a.on[w.ID] = true
 	}
+	if a.failures < s.cfg.Alike || sw.State != sweeps.SweepRunning {
+		return
+	}
+	for _, other := range sw.running {
+		if !a.on[other.Worker] {
+			return // it may be the workers' fault: one has still to show that it does no better
+		}
+	}
+	_, what, _ := strings.Cut(a.message, ": ")
+	s.pause(now, sw, fmt.Sprintf("its first %d trials all failed alike: %s", a.failures, what))
+}
+
+// doubts reports whether the worker is given none of the sweep for now: all that it ran
+// failed alike, and elsewhere a trial still runs that will show whose fault that is. A broken
+// worker would fail the whole sweep meanwhile.
+func (s *State) doubts(sw *sweep, w *worker) bool {
+	return s.cfg.Alike > 0 && sw.alike.failures >= s.cfg.Alike && sw.alike.on[w.ID]
 }

@@ -106,6 +106,11 @@ func (s *State) explainWorkers(sw *sweep) []string {
 	if needs.WantsGPU() {
 		why = append(why, explainBusy(suit)...)
 	}
+	for _, w := range s.byID {
+		if s.doubts(sw, w) {
+			why = append(why, fmt.Sprintf("worker %s is given none for now: all that ended of the sweep failed alike there, and a trial elsewhere has still to show whether it does better", w.Name))
+		}
+	}
 	for _, other := range s.order {
 		if other != sw && other.State == sweeps.SweepRunning && other.policy.Priority > sw.policy.Priority {
 			say("sweep %s of priority %d is served first", other.Name, other.policy.Priority)

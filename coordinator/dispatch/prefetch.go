@@ -103,7 +103,7 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 			if s.enough() {
 				return true
 			}
-			sw := s.choose(now, ready, func(sw *sweep) bool { return sw.startsBeside(now) && w.mayQueue(sw) })
+			sw := s.choose(now, ready, func(sw *sweep) bool { return sw.startsBeside(now) && w.mayQueue(sw) && !s.doubts(sw, w) })
 			if sw == nil {
 				return true
 			}

@@ -27,6 +27,10 @@ func (s *State) noteWorker(now time.Time, sw *sweep, w *worker, t *sweeps.Trial)
 	default:
 		return
 	}
+	if w.blamed {
+		s.takeBack(now, sw, w, t) // it was on the worker when that was set aside
+		return
+	}
 	if w.streak.sweep != sw.ID {
 		w.streak = streak{sweep: sw.ID, others: sw.Counts.Finished}
 	}
@@ -40,7 +44,8 @@ func (s *State) noteWorker(now time.Time, sw *sweep, w *worker, t *sweeps.Trial)
 	if n == 0 || len(w.streak.trials) < n || sw.Counts.Finished == w.streak.others {
 		return
 	}
-	w.aside = fmt.Sprintf("%d trials in a row failed on it while others finished elsewhere, last: %s", n, t.Outcome.Message)
+	w.blamed = true
+	s.setAside(w, fmt.Sprintf("%d trials in a row failed on it while others finished elsewhere, last: %s", n, t.Outcome.Message))
 	s.index.note(w)
 	for _, t := range w.streak.trials {
 		s.takeBack(now, sw, w, t)
@@ -78,16 +83,27 @@ func (s *State) forgive(key sweeps.TrialKey) {
 	}
 }
 
+// setAside gives a worker no more trials. It finishes what it runs; what waits there for a
+// slot is recalled.
+func (s *State) setAside(w *worker, why string) {
+	w.aside = why
+	for _, q := range w.queue {
+		if !q.recalled && q.trial.Started.IsZero() {
+			s.recall(q)
+		}
+	}
+}
+
 func (s *State) onAdmit(e Admit) error {
 	w := s.workers[e.Worker]
 	if w == nil {
 		return fmt.Errorf("%w: no worker %q", sweeps.ErrNotFound, e.Worker)
 	}
 	w.streak = streak{}
-	w.aside = ""
+	w.aside, w.blamed = "", false
 	switch {
 	case !e.Admit:
-		w.aside = "drained by a user"
+		s.setAside(w, "drained by a user")
 	case w.lease.IsZero():
 		s.part(w) // it was known for its being set aside only
 	}

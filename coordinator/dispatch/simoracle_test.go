@@ -262,7 +262,7 @@ func (s *sim) checkAssigned(begun []Effect) {
 			s.failf("%v is handed to %s, which offers %v: its trials ask for %v", start.Ref, id, w.Total, w.used)
 		}
 		for _, b := range s.state.order {
-			if b == a || !s.couldGive(b) || !covers(a, b) {
+			if b == a || !s.couldGive(b) || s.state.doubts(b, w) || !covers(a, b) {
 				continue
 			}
 			if b.policy.Priority > a.policy.Priority || b.policy.Priority == a.policy.Priority && len(a.running) > len(b.running)+1 {
@@ -320,7 +320,7 @@ func (s *sim) checkIdle() {
 			free += w.Slots - w.busy()
 		}
 		i := slices.IndexFunc(s.state.order, func(sw *sweep) bool {
-			return s.couldGive(sw) && (w.hasRoom(sw) || w.mayQueue(sw))
+			return s.couldGive(sw) && !s.state.doubts(sw, w) && (w.hasRoom(sw) || w.mayQueue(sw))
 		})
 		if i >= 0 {
 			idle = append(idle, fmt.Sprintf("worker %s has %d of %d slots taken and queues %d trials of %d, and sweep %s has one for it",

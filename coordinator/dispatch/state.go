@@ -68,6 +68,7 @@ type worker struct {
 	offer  int           // counts the changes of what the worker offers
 	alone  *sweeps.Trial // the trial that has the worker to itself
 	aside  string        // why it is given no trials, by a user's word or the dispatcher's
+	blamed bool          // it was set aside for its failures; what else fails on it is not the trials' fault
 	streak streak
 }
 
