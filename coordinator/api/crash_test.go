@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -232,14 +233,10 @@ func (w *world) finish() {
 		if err != nil || len(list) < w.book.submitted() {
 			return false
 		}
-		for _, s := range list {
-			if s.State != sweeps.SweepFinished {
-				return false
-			}
-		}
-		// The workers hear of it a moment after the store does.
-		return int(w.book.tally().ends) == w.book.started()
+		return !slices.ContainsFunc(list, func(s *wire.SweepStatus) bool { return s.State != sweeps.SweepFinished })
 	})
+	// The workers hear of it a moment after the store does.
+	until(w.t, "all ends to be acknowledged", func() bool { return int(w.book.tally().ends) == w.book.started() })
 	cancel()
 	wg.Wait()
 	v.kill()
