@@ -83,6 +83,9 @@ type Agent struct {
 	attempts map[sweeps.AttemptRef]*attempt // those held
 	queue    []*attempt                     // those of them that wait for a slot, in order
 	busy     int                            // slots in use
+	lined    int                            // how many wait in the keeper
+	sent     chan struct{}                  // the last one's that may go there; nil before
+	beside   map[*sweeps.Spec]int           // how many of both are of which sweep
 	used     sweeps.Resources               // by those
 }
 
@@ -165,6 +168,7 @@ func New(cfg Config) (*Agent, error) {
 		logLimit: logLimit(cfg.LogLimit),
 		launcher: launcher{place: h.dir, binary: cfg.Binary, log: cfg.Log.With("worker", cfg.Name)},
 		attempts: map[sweeps.AttemptRef]*attempt{},
+		beside:   map[*sweeps.Spec]int{},
 	}, nil
 }
 
@@ -311,16 +315,63 @@ func (a *Agent) begin(m wire.Start) *attempt {
 
 // fill gives the slots that are free to those that wait, in order. What the first one
 // needs of the machine must be free, too, unless nothing else runs: then nothing will be
-// freer later. The caller holds mu.
+// freer later. Where none is free, those that could start whichever of the others ends
+// first wait in the keeper, which gives them its slot at once. The caller holds mu.
 func (a *Agent) fill() {
-	for len(a.queue) > 0 && a.busy < a.cfg.Slots {
+	for len(a.queue) > 0 {
 		at := a.queue[0]
-		if a.busy > 0 && !(a.cfg.Resources.Sub(a.used).Fits(at.needs) && a.gpus.vacant(at.start.GPUs)) {
+		switch {
+		case a.busy+a.lined < a.cfg.Slots:
+			if a.busy > 0 && !(a.cfg.Resources.Sub(a.used).Fits(at.needs) && a.gpus.vacant(at.start.GPUs)) {
+				return
+			}
+			a.enter(at)
+		case a.mayLine(at):
+			at.lined = true
+			a.lined++
+		default:
 			return
 		}
 		a.queue = slices.Delete(a.queue, 0, 1)
+		a.beside[at.spec]++
+		at.after, a.sent = a.sent, at.sent
+		close(at.ready)
+	}
+}
+
+// mayLine reports whether the attempt can wait in the keeper: whichever ends first has to
+// leave as much as it needs. The caller holds mu.
+func (a *Agent) mayLine(at *attempt) bool {
+	if !a.launcher.queues.Load() || len(at.start.GPUs) > 0 {
+		return false
+	}
+	for spec := range a.beside {
+		if spec == nil || !spec.Resources.Fits(at.needs) {
+			return false
+		}
+	}
+	return true
+}
+
+// line returns how many slots there are if the attempt has to wait for one in the keeper,
+// and 0 if it has one.
+func (a *Agent) line(at *attempt) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at.lined {
+		return a.cfg.Slots
+	}
+	return 0
+}
+
+// began gives an attempt that waited in the keeper the slot that it has there.
+func (a *Agent) began(at *attempt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at.lined {
+		at.lined = false
+		a.lined--
 		a.enter(at)
-		close(at.turn)
 	}
 }
 
@@ -337,13 +388,27 @@ func (a *Agent) leave(at *attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.dequeue(at)
-	if at.slot {
+	a.vacate(at)
+	a.fill()
+}
+
+// vacate takes the attempt's slot away, or its place in the keeper. The caller holds mu.
+func (a *Agent) vacate(at *attempt) {
+	switch {
+	case at.slot:
 		at.slot = false
 		a.busy--
 		a.used = a.used.Sub(at.needs)
 		a.gpus.vacate(at.start.GPUs)
+	case at.lined:
+		at.lined = false
+		a.lined--
+	default:
+		return
 	}
-	a.fill()
+	if a.beside[at.spec]--; a.beside[at.spec] <= 0 {
+		delete(a.beside, at.spec)
+	}
 }
 
 // dequeue takes the attempt out of those that wait, and reports whether it was one. The
@@ -369,19 +434,43 @@ func (a *Agent) forget(ref sweeps.AttemptRef) {
 	nudge(a.removed)
 }
 
-// recall lets go of an attempt that waits for a slot, and reports whether there was one.
-// Its reporter says so.
-func (a *Agent) recall(ref sweeps.AttemptRef) bool {
+// recall lets go of an attempt that waits for a slot, if there is one; its reporter says so.
+// Where it waits in the keeper, that has the last word.
+func (a *Agent) recall(ref sweeps.AttemptRef) {
+	a.mu.Lock()
+	at := a.attempts[ref]
+	if at == nil || !at.lined {
+		defer a.mu.Unlock()
+		if at != nil && a.dequeue(at) {
+			a.letGo(at)
+		}
+		return
+	}
+	a.mu.Unlock()
+	at.mu.Lock()
+	at.wanted = true
+	sent := at.proc != nil
+	at.mu.Unlock()
+	if sent {
+		a.launcher.recall(at)
+	}
+}
+
+// takeBack lets go of an attempt that the keeper gave back.
+func (a *Agent) takeBack(at *attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := a.attempts[ref]
-	if at == nil || !a.dequeue(at) {
-		return false
+	a.vacate(at)
+	if a.attempts[at.start.Ref] == at { // else it was forgotten meanwhile
+		a.letGo(at)
 	}
-	delete(a.attempts, ref)
+}
+
+// letGo lets go of an attempt that is to be given back. The caller holds mu.
+func (a *Agent) letGo(at *attempt) {
+	delete(a.attempts, at.start.Ref)
 	at.giveBack()
 	a.fill() // it may have been what kept others waiting
-	return true
 }
 
 // nudge wakes whoever waits on a channel of capacity 1.

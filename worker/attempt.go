@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"swath/proto/wire"
 	"swath/sweeps"
 	"swath/worker/exec"
+	"swath/worker/keeper"
 )
 
 // attempt is one that the agent holds. Its own goroutine, live, runs it and clears up
@@ -26,14 +28,21 @@ type attempt struct {
 	needs sweeps.Resources    // what it takes of the machine while it runs
 	rules []sweeps.MetricRule // what to read off its standard output
 	dir   string              // empty if it never has one
+	spare *spare              // what dir was before; nil if it was made for this attempt
 	log   *slog.Logger
 
-	turn      chan struct{} // closed when it has a slot
+	ready     chan struct{} // closed when it may go to the keeper, to run or to wait there
+	after     chan struct{} // sent of the one that goes before it, nil for none; set with ready
+	sent      chan struct{} // closed when it went to the keeper, or never will
+	turn      chan struct{} // closed when its process was started, or it has ended
 	halted    chan struct{} // closed by the first stop, forget or recall
 	slot      bool          // it has one; guarded by the agent's mu
+	lined     bool          // it waits in the keeper for one; ditto
+	spec      *sweeps.Spec  // nil if the sweep file is not understood
 	forgotten chan struct{} // closed by forget
 	returned  chan struct{} // closed when it was given back and nothing is left of it
-	done      chan struct{} // closed when outcome is set
+	done      chan struct{} // closed when outcome and silent are set
+	silent    bool          // it wrote nothing, and nobody is left who could
 	changed   chan struct{} // nudged when progress has something new
 
 	mu      sync.Mutex
@@ -43,6 +52,7 @@ type attempt struct {
 	stopped *sweeps.Outcome // what to report if it is stopped before it runs; set by the first stop
 	gone    bool            // it was forgotten, or given back
 	back    bool            // it was given back
+	wanted  bool            // it is to be given back, should it still wait in the keeper
 	outcome *sweeps.Outcome // nil until it has ended; never changed afterwards
 	safe    mark            // a copy of acked.points
 	noting  *time.Timer     // writes the record; nil if there is nothing to write
@@ -64,11 +74,16 @@ type attempt struct {
 
 // process is the attempt's, whoever started it: the agent itself or its keeper.
 type process interface {
+	// Begun waits until it runs. An error says why it never will.
+	Begun() error
 	Pid() int
 	Note() string
 	Stop(class sweeps.Class, message string)
 	Kill()
 	Wait() (sweeps.Outcome, time.Time)
+	// Silent reports of one that has ended that it wrote nothing, and that nobody is left
+	// who could.
+	Silent() bool
 }
 
 // mark is a place between two points: the number of the next one, from 0, and where in
@@ -84,6 +99,8 @@ func newAttempt(a *Agent, m wire.Start) *attempt {
 		start:     m,
 		dir:       filepath.Join(a.home.attempts(), attemptDir(m.Ref)),
 		log:       a.log.With("sweep", m.SweepName, "trial", string(m.TrialID), "index", m.Ref.Index, "attempt", m.Ref.Attempt),
+		ready:     make(chan struct{}),
+		sent:      make(chan struct{}),
 		turn:      make(chan struct{}),
 		halted:    make(chan struct{}),
 		forgotten: make(chan struct{}),
@@ -94,7 +111,7 @@ func newAttempt(a *Agent, m wire.Start) *attempt {
 	at.acked.logs = map[string]int64{}
 	at.trimmed = map[string]trimmed{}
 	if spec, err := a.specs.get(m.Source, m.File); err == nil { // else prepare tells
-		at.needs, at.rules = spec.Resources, spec.MetricRules()
+		at.spec, at.needs, at.rules = spec, spec.Resources, spec.MetricRules()
 	}
 	return at
 }
@@ -187,38 +204,63 @@ func (at *attempt) adopt() {
 // The slot is the next attempt's as soon as it returns.
 func (at *attempt) run() sweeps.Outcome {
 	defer at.agent.leave(at)
+	sent := sync.OnceFunc(func() { close(at.sent) })
+	defer sent()
 	cmd, err := at.prepare()
 	if err != nil {
 		return at.explain(exec.StartOutcome(err))
 	}
 	select {
-	case <-at.turn:
+	case <-at.ready:
+		if at.after != nil { // they go in order, whichever was prepared first
+			<-at.after
+			at.after = nil
+		}
 	case <-at.halted:
 	}
 	if out := at.notWanted(); out != nil {
 		return *out
 	}
 	cmd.Env = append(cmd.Env, at.agent.gpus.env(at.start.GPUs)...)
-	proc, err := at.agent.launcher.start(at, cmd)
+	proc, err := at.agent.launcher.start(at, cmd, at.agent.line(at))
+	sent()
 	if err != nil {
 		return at.explain(exec.StartOutcome(err))
 	}
+	at.mu.Lock()
+	at.proc = proc
+	stopped, gone, wanted := at.stopped, at.gone, at.wanted
+	at.mu.Unlock()
+	if stopped != nil {
+		proc.Stop(stopped.Class, stopped.Message)
+	}
+	if gone {
+		proc.Kill()
+	}
+	if wanted {
+		at.agent.launcher.recall(at)
+	}
+	if err := proc.Begun(); err != nil {
+		if errors.Is(err, keeper.ErrBack) {
+			at.agent.takeBack(at)
+		}
+		if out := at.notWanted(); out != nil {
+			return *out
+		}
+		return at.explain(exec.StartOutcome(err))
+	}
+	at.agent.began(at)
 	at.log.Info("attempt started", "pid", proc.Pid())
 	if note := proc.Note(); note != "" {
 		at.log.Warn("attempt started differently than its command says", "note", note)
 	}
 	at.mu.Lock()
-	at.proc, at.began = proc, true
+	at.began = true
 	at.noting = time.AfterFunc(at.agent.times.settle, at.writeRecord)
-	if at.stopped != nil {
-		proc.Stop(at.stopped.Class, at.stopped.Message)
-	}
-	if at.gone {
-		proc.Kill()
-	}
 	at.mu.Unlock()
-	nudge(at.changed)
+	close(at.turn)
 	outcome, _ := proc.Wait()
+	at.silent = proc.Silent()
 	return outcome
 }
 
@@ -321,7 +363,7 @@ func (at *attempt) clear() {
 	short := !at.recorded
 	at.recorded = true // no more
 	at.recording.Unlock()
-	if short && at.agent.spares.give(at.dir) {
+	if short && at.agent.spares.give(at) {
 		return // without artifacts
 	}
 	kept, err := keepArtifacts(at.agent.home.root, filepath.Join(at.dir, "artifacts"), at.start)

@@ -56,6 +56,8 @@
 //     others wait, in the order in which they came. A slot is free the moment that its
 //     process has ended, before anybody is told. Which GPUs an attempt gets, the coordinator
 //     says. What cannot be started is reported as ended, with the reason.
+//   - Where all slots are taken, those that could start whichever of the running ones ends
+//     first wait in the keeper, which need not ask.
 //   - Those that wait are given back when the coordinator recalls them, and die with the
 //     agent: the next one does not list them, and the coordinator, which never heard
 //     that they started, sends them again if they are still wanted.

@@ -22,7 +22,8 @@ func (at *attempt) prepare() (exec.Command, error) {
 	if err != nil {
 		return exec.Command{}, fmt.Errorf("%w: the sweep file is not understood here; is worker %s older than the coordinator? %w", exec.ErrSpec, a.cfg.Name, err)
 	}
-	made := a.spares.take(at.dir)
+	at.spare = a.spares.take(at.dir)
+	made := at.spare != nil
 	if !made {
 		// Whatever is there is not this attempt's: those that are held are not begun again.
 		if err := os.RemoveAll(at.dir); err != nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"swath/worker/exec"
 	"swath/worker/keeper"
@@ -20,6 +21,7 @@ type launcher struct {
 	mu     sync.Mutex
 	client *keeper.Client // nil until a keeper was found or started
 	alone  bool           // no keeper can be started here
+	queues atomic.Bool    // the keeper takes attempts that wait
 }
 
 // find looks for a keeper that an earlier agent started, and returns what it keeps, by key.
@@ -35,6 +37,7 @@ func (l *launcher) find() map[string]keeper.Attempt {
 	}
 	l.log.Info("keeper of an earlier worker found", "attempts", len(list))
 	l.client = client
+	l.queues.Store(client.Queues())
 	attempts := map[string]keeper.Attempt{}
 	for _, a := range list {
 		attempts[a.Key] = a
@@ -45,21 +48,22 @@ func (l *launcher) find() map[string]keeper.Attempt {
 // key names an attempt to the keeper.
 func (at *attempt) key() string { return filepath.Base(at.dir) }
 
-// start starts the attempt's process.
-func (l *launcher) start(at *attempt, cmd exec.Command) (process, error) {
+// start starts the attempt's process, or where slots is not 0 and so many run already, has
+// the keeper do that the moment that one ends.
+func (l *launcher) start(at *attempt, cmd exec.Command, slots int) (process, error) {
 	client := l.keeper()
 	if client == nil {
 		p, err := cmd.Start(exec.BaseEnv())
 		if err != nil {
 			return nil, err
 		}
-		return p, nil
+		return child{p}, nil
 	}
 	record, err := at.render()
 	if err != nil {
 		return nil, err
 	}
-	p, err := client.Start(at.key(), keeper.Record{File: attemptFile, Content: record}, cmd)
+	p, err := client.Start(at.key(), keeper.Record{File: attemptFile, Content: record}, cmd, slots)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +79,7 @@ func (l *launcher) keeper() *keeper.Client {
 		case <-l.client.Gone():
 			l.log.Error("the keeper died, and with it the trainers that it ran; another is started")
 			l.client = nil
+			l.queues.Store(false)
 		default:
 			return l.client
 		}
@@ -89,7 +94,20 @@ func (l *launcher) keeper() *keeper.Client {
 		return nil
 	}
 	l.client = client
+	l.queues.Store(client.Queues())
 	return client
+}
+
+// child is a process that the agent started itself: it has begun.
+type child struct{ *exec.Process }
+
+func (child) Begun() error { return nil }
+
+// recall has the keeper give an attempt back that waits in it.
+func (l *launcher) recall(at *attempt) {
+	if client := l.current(); client != nil {
+		client.Recall(at.key())
+	}
 }
 
 // forget lets the keeper forget the attempt.

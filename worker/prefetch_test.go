@@ -33,11 +33,20 @@ func (g gate) trial(index int64) wire.Start {
 	return shell(index, fmt.Sprintf("while [ ! -e %s ]; do sleep 0.01; done", g.path))
 }
 
+// everywhere runs a test with trials that wait in the agent, and with such that wait in its
+// keeper.
+func everywhere(t *testing.T, test func(t *testing.T, binary string)) {
+	t.Run("agent", func(t *testing.T) { test(t, "") })
+	t.Run("keeper", func(t *testing.T) { test(t, self(t)) })
+}
+
 // oneSlot makes an agent with one slot, in which a trial waits for the gate, and further
 // trials behind it.
-func oneSlot(t *testing.T, waiting ...wire.Start) (*coordinator, *running, gate) {
+func oneSlot(t *testing.T, binary string, waiting ...wire.Start) (*coordinator, *running, gate) {
 	c, g := newCoordinator(t), newGate(t)
-	r := run(t, newAgent(t, c, t.TempDir(), func(cfg *Config) { cfg.Slots, cfg.Prefetch = 1, len(waiting) }))
+	r := run(t, newAgent(t, c, t.TempDir(), func(cfg *Config) {
+		cfg.Slots, cfg.Prefetch, cfg.Binary = 1, len(waiting), binary
+	}))
 	first := g.trial(0)
 	c.start(first)
 	c.until("the first trial to run", func() bool { return c.started[first.Ref] > 0 })
@@ -49,8 +58,12 @@ func oneSlot(t *testing.T, waiting ...wire.Start) (*coordinator, *running, gate)
 }
 
 func TestPrefetchedTrialsWaitForASlotInOrder(t *testing.T) {
+	everywhere(t, testPrefetchedTrialsWaitForASlotInOrder)
+}
+
+func testPrefetchedTrialsWaitForASlotInOrder(t *testing.T, binary string) {
 	trials := []wire.Start{shell(3, "true"), shell(1, "true"), shell(2, "true")}
-	c, r, g := oneSlot(t, trials...)
+	c, r, g := oneSlot(t, binary, trials...)
 	g.open()
 	for _, m := range trials {
 		if out := c.ended(m.Ref); !out.OK() {
@@ -92,9 +105,11 @@ func TestASlotFallsFreeWithTheProcess(t *testing.T) {
 	c.check()
 }
 
-func TestWaitingTrialsAreRecalled(t *testing.T) {
+func TestWaitingTrialsAreRecalled(t *testing.T) { everywhere(t, testWaitingTrialsAreRecalled) }
+
+func testWaitingTrialsAreRecalled(t *testing.T, binary string) {
 	one, two := shell(1, "true"), shell(2, "true")
-	c, r, g := oneSlot(t, one, two)
+	c, r, g := oneSlot(t, binary, one, two)
 	c.recall(one.Ref)
 	c.until("the trial to be given back", func() bool { return c.returned[one.Ref] == 1 })
 	if dir := attemptPath(r.Agent, one); isDir(dir) {
@@ -120,8 +135,12 @@ func TestWaitingTrialsAreRecalled(t *testing.T) {
 }
 
 func TestWaitingTrialsAreListedAndForgotten(t *testing.T) {
+	everywhere(t, testWaitingTrialsAreListedAndForgotten)
+}
+
+func testWaitingTrialsAreListedAndForgotten(t *testing.T, binary string) {
 	one, two := shell(1, "true"), shell(2, "true")
-	c, r, g := oneSlot(t, one, two)
+	c, r, g := oneSlot(t, binary, one, two)
 	c.do(func() { delete(c.starts, one.Ref) })
 	c.disconnect(false)
 	c.until("a second session", func() bool { return len(c.hellos) == 2 })
@@ -138,9 +157,11 @@ func TestWaitingTrialsAreListedAndForgotten(t *testing.T) {
 	c.check()
 }
 
-func TestWaitingTrialsAreStopped(t *testing.T) {
+func TestWaitingTrialsAreStopped(t *testing.T) { everywhere(t, testWaitingTrialsAreStopped) }
+
+func testWaitingTrialsAreStopped(t *testing.T, binary string) {
 	one := shell(1, "true")
-	c, r, g := oneSlot(t, one)
+	c, r, g := oneSlot(t, binary, one)
 	c.stop(one.Ref)
 	if out := c.ended(one.Ref); out.Class != sweeps.ClassCancelled {
 		t.Errorf("outcome is %+v", out)
@@ -154,8 +175,12 @@ func TestWaitingTrialsAreStopped(t *testing.T) {
 }
 
 func TestShutdownGivesWaitingTrialsBack(t *testing.T) {
+	everywhere(t, testShutdownGivesWaitingTrialsBack)
+}
+
+func testShutdownGivesWaitingTrialsBack(t *testing.T, binary string) {
 	one := shell(1, "true")
-	c, r, _ := oneSlot(t, one)
+	c, r, _ := oneSlot(t, binary, one)
 	r.stop()
 	if out := c.ended(one.Ref); out.Class != sweeps.ClassPreempted {
 		t.Errorf("outcome is %+v", out)

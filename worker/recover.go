@@ -83,6 +83,7 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 		at.proc, at.began = k.Process(), true
 		at.writeRecord()
 		a.enter(at)
+		a.beside[at.spec]++
 		a.wg.Go(at.adopt)
 		return true
 	case isKept:

@@ -246,9 +246,7 @@ func (s *session) handle(m wire.CoordinatorMessage) error {
 			at.stop(sweeps.ClassCancelled, "stopped at the coordinator's request")
 		}
 	case wire.Recall:
-		if s.agent.recall(m.Ref) {
-			delete(s.reporters, m.Ref)
-		}
+		s.agent.recall(m.Ref)
 	case wire.Forget:
 		s.agent.forget(m.Ref)
 		delete(s.reporters, m.Ref)
@@ -270,7 +268,7 @@ func (s *session) handle(m wire.CoordinatorMessage) error {
 
 // report starts a reporter of the attempt for the length of this session.
 func (s *session) report(at *attempt) {
-	if s.reporters[at.start.Ref] != nil {
+	if r := s.reporters[at.start.Ref]; r != nil && r.at == at {
 		return
 	}
 	r := newReporter(s, at)

@@ -163,7 +163,7 @@ func (s *source) close() {
 // wroteNothing reports whether the files of an attempt that has ended hold nothing. It
 // costs less than to read nothing from them.
 func (at *attempt) wroteNothing() bool {
-	if at.dir == "" {
+	if at.dir == "" || at.silent {
 		return true
 	}
 	for _, path := range []string{exec.ReportFile(at.dir), filepath.Join(at.dir, wire.Stdout), filepath.Join(at.dir, wire.Stderr)} {

@@ -3,10 +3,12 @@ package worker
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"swath/worker/exec"
 )
@@ -22,52 +24,52 @@ import (
 // files are made anew.
 type spares struct {
 	mu   sync.Mutex
-	free []string    // paths
+	free []*spare
 	made int         // how many there ever were
 	mode os.FileMode // of directories as they are made here
 }
 
+// spare is such a directory.
+type spare struct {
+	dir string
+	// was are the directory and its two folders as they were when all was looked through;
+	// not sure if one had changed so shortly before that its time tells nothing.
+	was  [3]fs.FileInfo
+	sure bool
+}
+
 const (
 	sparePrefix = ".spare-" // no attempt's directory begins so
-	maxSpares   = 64
+	maxSpares   = 256
+	// clockTick is longer than the times of files are apart that change one after the other.
+	clockTick = 50 * time.Millisecond
 )
 
-// take gives an attempt a spare for its directory, and reports whether there was one.
-func (s *spares) take(dir string) bool {
+// take gives an attempt a spare for its directory; nil if there is none.
+func (s *spares) take(dir string) *spare {
 	s.mu.Lock()
 	n := len(s.free)
 	if n == 0 {
 		s.mu.Unlock()
-		return false
+		return nil
 	}
 	spare := s.free[n-1]
 	s.free = s.free[:n-1]
 	s.mu.Unlock()
-	return os.Rename(spare, dir) == nil // not over anything that is there already
+	if os.Rename(spare.dir, dir) != nil { // not over anything that is there already
+		return nil
+	}
+	spare.dir = dir
+	return spare
 }
 
 // give takes the directory of an attempt that is over, and reports whether it would do.
-func (s *spares) give(dir string) bool {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return false
-	}
-	folders := 0
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		switch name := e.Name(); {
-		case !e.IsDir():
-			if !exec.Reusable(dir, name) && os.Remove(path) != nil {
-				return false
-			}
-		case name != "checkpoint" && name != "artifacts", !s.asMade(path), !empty(path):
+func (s *spares) give(at *attempt) bool {
+	spare := at.spare
+	if spare == nil || !at.silent || !spare.unchanged() || !exec.Reusable(at.dir, "params.json") {
+		if spare = s.lookThrough(at.dir); spare == nil {
 			return false
-		default:
-			folders++
 		}
-	}
-	if folders < 2 || !s.asMade(dir) {
-		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,12 +77,63 @@ func (s *spares) give(dir string) bool {
 		return false
 	}
 	s.made++
-	spare := filepath.Join(filepath.Dir(dir), sparePrefix+strconv.Itoa(s.made))
-	if os.Rename(dir, spare) != nil {
+	dir := filepath.Join(filepath.Dir(at.dir), sparePrefix+strconv.Itoa(s.made))
+	if os.Rename(at.dir, dir) != nil {
 		return false
 	}
+	spare.dir = dir
 	s.free = append(s.free, spare)
 	return true
+}
+
+// unchanged reports whether nothing was made, removed or renamed in the spare since it was
+// looked through, and nobody changed who may do that.
+func (p *spare) unchanged() bool {
+	if !p.sure {
+		return false
+	}
+	for i, dir := range p.folders() {
+		st, err := os.Lstat(dir)
+		if err != nil || st.Mode() != p.was[i].Mode() || !st.ModTime().Equal(p.was[i].ModTime()) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *spare) folders() [3]string {
+	const sep = string(os.PathSeparator)
+	return [3]string{p.dir, p.dir + sep + "checkpoint", p.dir + sep + "artifacts"}
+}
+
+// lookThrough makes a spare of a directory; nil if it will not do.
+func (s *spares) lookThrough(dir string) *spare {
+	p := &spare{dir: dir}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		switch name := e.Name(); {
+		case !e.IsDir():
+			if !exec.Reusable(dir, name) && os.Remove(path) != nil {
+				return nil
+			}
+		case name != "checkpoint" && name != "artifacts", !empty(path):
+			return nil
+		}
+	}
+	p.sure = true
+	for i, path := range p.folders() {
+		st, err := os.Lstat(path)
+		if err != nil || st.Mode() != s.mode {
+			return nil
+		}
+		p.was[i] = st
+		p.sure = p.sure && time.Since(st.ModTime()) > clockTick
+	}
+	return p
 }
 
 // close removes the spares.
@@ -88,15 +141,9 @@ func (s *spares) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, spare := range s.free {
-		_ = os.RemoveAll(spare) // the next agent removes what is left
+		_ = os.RemoveAll(spare.dir) // the next agent removes what is left
 	}
 	s.free = nil
-}
-
-// asMade reports whether a directory's permissions are those that it was made with.
-func (s *spares) asMade(path string) bool {
-	st, err := os.Lstat(path)
-	return err == nil && st.Mode() == s.mode
 }
 
 func empty(dir string) bool {

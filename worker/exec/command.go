@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"swath/trainer/report"
 )
 
 // Command is an attempt that is ready to be started: its directories and parameters are
@@ -17,6 +19,7 @@ type Command struct {
 	Env []string
 
 	AttemptDir string
+	Made       bool          // what is there of the streams is empty
 	Grace      time.Duration // between SIGTERM and SIGKILL
 	Timeout    time.Duration // of the attempt; 0 for none
 	// Note tells people what is done differently from what the spec says; empty mostly.
@@ -41,7 +44,7 @@ func Prepare(spec Spec) (Command, error) {
 	}
 	return Command{
 		Path: prog.path, Argv: prog.argv, Dir: spec.Dir, Env: env,
-		AttemptDir: spec.AttemptDir, Grace: spec.Grace, Timeout: spec.Timeout, Note: prog.note,
+		AttemptDir: spec.AttemptDir, Made: spec.Made, Grace: spec.Grace, Timeout: spec.Timeout, Note: prog.note,
 	}, nil
 }
 
@@ -49,14 +52,17 @@ func Prepare(spec Spec) (Command, error) {
 // of each name alone: programs do not agree on which of two counts.
 func joinEnv(base, added []string) []string {
 	out := make([]string, 0, len(base)+len(added))
+	foreign := make([]string, 0, len(added)) // what may be inherited, too: see BaseEnv
 	for i, kv := range added {
 		if !defines(added[i+1:], kv) {
 			out = append(out, kv)
+			if !strings.HasPrefix(kv, report.EnvPrefix) {
+				foreign = append(foreign, kv)
+			}
 		}
 	}
-	for i, kv := range base {
-		// Two of a name are rare in what is inherited, but the system allows them.
-		if !defines(added, kv) && !defines(base[i+1:], kv) {
+	for _, kv := range base {
+		if !defines(foreign, kv) {
 			out = append(out, kv)
 		}
 	}

@@ -19,8 +19,14 @@ const (
 
 func logFile(attemptDir string, s Stream) string { return file(attemptDir, string(s)) }
 
-func openLog(attemptDir string, s Stream) (*os.File, error) {
-	f, err := os.OpenFile(logFile(attemptDir, s), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o644)
+// openLog opens a stream for the trainer. made says that it is empty, if it is there: to
+// empty it once more is not for nothing on some file systems.
+func openLog(attemptDir string, s Stream, made bool) (*os.File, error) {
+	flags := os.O_CREATE | os.O_APPEND | os.O_WRONLY
+	if !made {
+		flags |= os.O_TRUNC
+	}
+	f, err := os.OpenFile(logFile(attemptDir, s), flags, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("make the attempt's %s: %w", s, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ const noteAfter = 200 * time.Millisecond
 type Process struct {
 	cmd     Command
 	leader  *os.Process
+	output  []*os.File // the trainer's two streams, until it has ended
 	ending  pidfd
 	started time.Time
 	oom     oomCounter
@@ -37,11 +39,11 @@ type Process struct {
 	gone    bool  // the group has, too: its number may belong to others
 	noted   bool  // its process file was written
 	timeout *time.Timer
-	noting  *time.Timer
 	kill    *time.Timer // SIGKILL after the grace
 
 	ended   time.Time // set before done is closed, as is outcome
 	outcome sweeps.Outcome
+	silent  bool // ditto
 }
 
 // stop is a request to end an attempt.
@@ -80,45 +82,90 @@ func Start(ctx context.Context, spec Spec) (*Process, error) {
 // process's own). The error tells why nothing was started, and [StartOutcome] what that
 // means for the trial.
 func (c Command) Start(base []string) (*Process, error) {
+	p, err := c.Launch(base)
+	if err != nil {
+		return nil, err
+	}
+	go p.Attend()
+	return p, nil
+}
+
+// Launch is Start, but it is up to the caller to see to the attempt's end, with
+// [Process.Attend].
+func (c Command) Launch(base []string) (*Process, error) {
 	stdin, err := devNull()
 	if err != nil {
 		return nil, fmt.Errorf("start the trainer: %w", err)
 	}
-	stdout, err := openLog(c.AttemptDir, Stdout)
+	stdout, err := openLog(c.AttemptDir, Stdout, c.Made)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = stdout.Close() }() // the trainer's own descriptors stay open
-	stderr, err := openLog(c.AttemptDir, Stderr)
+	stderr, err := openLog(c.AttemptDir, Stderr, c.Made)
 	if err != nil {
+		_ = stdout.Close() // nothing was written
 		return nil, err
 	}
-	defer func() { _ = stderr.Close() }()
-
-	p := &Process{cmd: c, done: make(chan struct{}), oom: newOOMCounter()}
+	p := &Process{cmd: c, done: make(chan struct{}), oom: newOOMCounter(), output: []*os.File{stdout, stderr}}
 	attr := ownGroup()
 	p.ending.ask(attr)
 	p.leader, err = os.StartProcess(c.Path, c.Argv, &os.ProcAttr{
 		Dir: c.Dir, Env: joinEnv(base, c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: attr,
 	})
 	if err != nil {
+		p.closeOutput()
 		return nil, startError(c, err)
 	}
 	p.started = time.Now()
 	p.mu.Lock() // the timers may be early
 	defer p.mu.Unlock()
-	p.noting = time.AfterFunc(noteAfter, p.writeNote)
+	notes.add(p)
 	if c.Timeout > 0 {
 		p.timeout = time.AfterFunc(c.Timeout, func() {
 			p.Stop(sweeps.ClassTimeout, fmt.Sprintf("stopped after its time limit of %s", c.Timeout))
 		})
 	}
-	go p.wait()
 	return p, nil
 }
 
 // devNull is every trainer's standard input.
 var devNull = sync.OnceValues(func() (*os.File, error) { return os.Open(os.DevNull) })
+
+// notes are the attempts whose processes are to be noted. One timer does for all, as most
+// have ended when it comes to them.
+var notes noteQueue
+
+type noteQueue struct {
+	mu   sync.Mutex
+	wait []*Process // in the order of their start
+}
+
+func (q *noteQueue) add(p *Process) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wait = append(q.wait, p)
+	if len(q.wait) == 1 {
+		time.AfterFunc(noteAfter, q.work)
+	}
+}
+
+// work notes those whose time has come, and comes back for the others.
+func (q *noteQueue) work() {
+	q.mu.Lock()
+	now, n := time.Now(), 0
+	for n < len(q.wait) && now.Sub(q.wait[n].started) >= noteAfter {
+		n++
+	}
+	due := slices.Clone(q.wait[:n])
+	q.wait = slices.Delete(q.wait, 0, n)
+	if len(q.wait) > 0 {
+		time.AfterFunc(noteAfter-now.Sub(q.wait[0].started), q.work)
+	}
+	q.mu.Unlock()
+	for _, p := range due {
+		p.writeNote()
+	}
+}
 
 // writeNote writes down which process the attempt is. That it could not, only somebody
 // who looks for an orphan would miss.
@@ -200,15 +247,15 @@ func (p *Process) Kill() {
 	killGroup(p.leader)
 }
 
-// wait waits for the leader, ends what it left behind, and decides the outcome.
-func (p *Process) wait() {
+// Attend waits for the leader, ends what it left behind, and decides the outcome. It is
+// called once.
+func (p *Process) Attend() {
 	p.ending.await()
 	state, err := p.leader.Wait()
 	p.mu.Lock()
 	p.exited = true
 	p.ended = time.Now()
 	stop, killed, noted := p.stop, p.killed, p.noted
-	p.noting.Stop()
 	if p.timeout != nil {
 		p.timeout.Stop()
 	}
@@ -237,10 +284,37 @@ func (p *Process) wait() {
 		e.oomKill = p.oom.grown()
 	}
 	p.outcome = e.outcome()
+	p.silent = p.saidNothing()
+	p.closeOutput()
 	if noted {
 		removeProcessFile(p.cmd.AttemptDir)
 	}
 	close(p.done)
+}
+
+// Silent reports of an attempt that has ended that it wrote neither output nor a report, and
+// that nobody is left who could write output. Where the system does not tell, it is false.
+func (p *Process) Silent() bool {
+	<-p.done
+	return p.silent
+}
+
+func (p *Process) saidNothing() bool {
+	for _, f := range p.output {
+		if !unused(f) {
+			return false
+		}
+	}
+	_, err := os.Lstat(ReportFile(p.cmd.AttemptDir))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// closeOutput closes our own descriptors of the streams: the trainer has others.
+func (p *Process) closeOutput() {
+	for _, f := range p.output {
+		_ = f.Close() // nothing was written through it
+	}
+	p.output = nil
 }
 
 // clearGroup ends what is left of the group after its leader, and returns when nothing

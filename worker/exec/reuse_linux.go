@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -30,4 +31,22 @@ func Reusable(attemptDir, name string) bool {
 	}
 	var st unix.Stat_t
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size == 0 && st.Nlink == 1
+}
+
+// unused reports whether the file, which we have open, is empty and nobody else has it open.
+func unused(f *os.File) bool {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	empty := false
+	err = conn.Control(func(fd uintptr) {
+		// A lease is given to the only one that has a file open. It goes with the descriptor.
+		if _, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+			return
+		}
+		var st unix.Stat_t
+		empty = unix.Fstat(int(fd), &st) == nil && st.Size == 0 && st.Nlink == 1
+	})
+	return err == nil && empty
 }

@@ -157,8 +157,9 @@ func BaseEnv() []string {
 	all := os.Environ()
 	env := make([]string, 0, len(all)+1)
 	unbuffered := false
-	for _, kv := range all {
-		if strings.HasPrefix(kv, report.EnvPrefix) {
+	for i, kv := range all {
+		// Two of a name are rare, but the system allows them.
+		if strings.HasPrefix(kv, report.EnvPrefix) || defines(all[i+1:], kv) {
 			continue
 		}
 		unbuffered = unbuffered || strings.HasPrefix(kv, "PYTHONUNBUFFERED=")

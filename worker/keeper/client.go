@@ -39,12 +39,16 @@ var patience = 10 * time.Second // shorter in tests
 // ErrNone says that no keeper serves the place.
 var ErrNone = errors.New("no keeper")
 
+// ErrBack says that an attempt was given back before it was started.
+var ErrBack = errors.New("given back before it was started")
+
 var errForeign = errors.New("it speaks another protocol: another version of the program started it")
 
 // Client is the agent's side of a keeper. Its methods may be called by any goroutine.
 type Client struct {
 	line   *line
 	gone   chan struct{} // closed when the connection has ended
+	queues bool
 	reaped chan struct{} // closed when the keeper has been waited for; nil if it is no child
 
 	mu      sync.Mutex
@@ -74,6 +78,7 @@ func Connect(place string) (*Client, []Attempt, error) {
 		}
 		return nil, nil, fmt.Errorf("connect to the keeper in %s: %w", place, err)
 	}
+	c.queues = w.Queues
 	for i := range w.Attempts { // before their ends can come
 		if a := &w.Attempts[i]; a.Outcome == nil {
 			a.process = newProcess(c, a.Key, a.Dir)
@@ -124,9 +129,10 @@ func (c *Client) greet(dec *gob.Decoder) (welcome, error) {
 // Gone is closed when the keeper has died, or the connection to it has ended.
 func (c *Client) Gone() <-chan struct{} { return c.gone }
 
-// Start has the keeper start an attempt, and waits until it runs. The key names it. The
-// error tells why nothing was started, as that of [exec.Command.Start] does.
-func (c *Client) Start(key string, record Record, cmd exec.Command) (*Process, error) {
+// Start has the keeper start an attempt. The key names it; [Process.Begun] tells what came
+// of it. Where slots is not 0 and so many run already, the attempt waits in the keeper, and
+// is started the moment that one ends; that is for keepers that say [Client.Queues].
+func (c *Client) Start(key string, record Record, cmd exec.Command, slots int) (*Process, error) {
 	p := newProcess(c, key, cmd.AttemptDir)
 	c.mu.Lock()
 	if c.over {
@@ -135,19 +141,19 @@ func (c *Client) Start(key string, record Record, cmd exec.Command) (*Process, e
 	}
 	c.procs[key] = p
 	c.mu.Unlock()
-	if c.tell(request{Start: &start{key, record, cmd}}) != nil {
+	tell := c.tell
+	if slots > 0 {
+		tell = c.tellSoon // others run meanwhile
+	}
+	if tell(request{Start: &start{key, record, cmd, slots}}) != nil {
 		_ = c.line.conn.Close() // then listen ends the attempt, whether it was begun or not
-	}
-	select {
-	case <-p.answered:
-	case <-p.done:
-	}
-	if p.pid == 0 {
-		<-p.done
-		return nil, refusal{p.outcome}
 	}
 	return p, nil
 }
+
+// Queues reports whether attempts can wait in the keeper. One that an earlier version of the
+// program started may not know how.
+func (c *Client) Queues() bool { return c.queues }
 
 // Forget tells the keeper that the end of an attempt is known, at the next opportunity.
 func (c *Client) Forget(key string) {
@@ -188,6 +194,12 @@ func (c *Client) Quit() error {
 	return err
 }
 
+// Recall has the keeper give back an attempt, if it waits; then [Process.Begun] returns
+// [ErrBack]. Otherwise nothing comes of it.
+func (c *Client) Recall(key string) {
+	_ = c.tell(request{Recall: key}) // a keeper that is gone has nothing that waits
+}
+
 // Leave lets go of the keeper, which goes on with what it keeps.
 func (c *Client) Leave() {
 	c.mu.Lock()
@@ -198,12 +210,17 @@ func (c *Client) Leave() {
 }
 
 // tell sends a request, and what is to be forgotten with it.
-func (c *Client) tell(m request) error {
+func (c *Client) tell(m request) error { return c.line.send(c.with(m)) }
+
+// tellSoon is tell in a moment, together with others.
+func (c *Client) tellSoon(m request) error { return c.line.sendSoon(c.with(m)) }
+
+func (c *Client) with(m request) request {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	m.Forget = append(m.Forget, c.forgets...)
 	c.forgets = nil
-	c.mu.Unlock()
-	return c.line.send(m)
+	return m
 }
 
 // listen takes what the keeper says until the connection ends. What then runs without a
@@ -225,8 +242,14 @@ func (c *Client) listen(dec *gob.Decoder) {
 			if p := c.find(m.Refused.Key, true); p != nil {
 				p.end(m.Refused.Outcome, time.Now())
 			}
+		case m.Back != "":
+			if p := c.find(m.Back, true); p != nil {
+				p.back = true
+				p.end(sweeps.Outcome{Class: sweeps.ClassPreempted, ExitCode: -1, Message: ErrBack.Error()}, time.Now())
+			}
 		case m.Exited != nil:
 			if p := c.find(m.Exited.Key, true); p != nil {
+				p.silent = m.Exited.Silent
 				p.end(m.Exited.Outcome, m.Exited.Ended)
 			}
 		}
@@ -267,7 +290,9 @@ type Process struct {
 	answered chan struct{} // closed when pid and note are set
 	pid      int
 	note     string
-	done     chan struct{} // closed when outcome and ended are set
+	silent   bool          // it wrote nothing; ditto
+	back     bool          // it was given back; ditto
+	done     chan struct{} // closed when what follows is set
 	outcome  sweeps.Outcome
 	ended    time.Time
 }
@@ -287,10 +312,33 @@ func (p *Process) Pid() int { return p.pid }
 // Note tells people what was done differently from what the command says; empty mostly.
 func (p *Process) Note() string { return p.note }
 
+// Begun waits until the attempt runs. The error tells why it was not started, as that of
+// [exec.Command.Start] does, or wraps [ErrBack].
+func (p *Process) Begun() error {
+	select {
+	case <-p.answered:
+		return nil
+	case <-p.done:
+	}
+	switch {
+	case p.pid != 0: // both came
+		return nil
+	case p.back:
+		return ErrBack
+	}
+	return refusal{p.outcome}
+}
+
 // Wait waits for the attempt's end and returns how it ended and when.
 func (p *Process) Wait() (sweeps.Outcome, time.Time) {
 	<-p.done
 	return p.outcome, p.ended
+}
+
+// Silent reports of an attempt that has ended what [exec.Process.Silent] does.
+func (p *Process) Silent() bool {
+	<-p.done
+	return p.silent
 }
 
 // Stop asks the attempt to end, as [exec.Process.Stop] does.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,7 +70,10 @@ var record = Record{File: "record", Content: []byte("what the agent wrote")}
 
 func begin(t *testing.T, c *Client, key, script string) *Process {
 	t.Helper()
-	p, err := c.Start(key, record, shell(t, script))
+	p, err := c.Start(key, record, shell(t, script), 0)
+	if err == nil {
+		err = p.Begun()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +136,10 @@ func TestWhatPackageExecSaysComesThrough(t *testing.T) {
 	}
 	cmd := shell(t, "true")
 	cmd.Path = filepath.Join(cmd.AttemptDir, "nothing")
-	_, err := c.Start("refused", record, cmd)
+	p, err := c.Start("refused", record, cmd, 0)
+	if err == nil {
+		err = p.Begun()
+	}
 	if o := exec.StartOutcome(err); err == nil || o.Class != sweeps.ClassSpec || !strings.Contains(o.Message, "nothing") {
 		t.Errorf("error %v", err)
 	}
@@ -164,11 +171,11 @@ func TestTheNextAgentIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the end on disk", func() bool { _, err := exec.LoadEnd(meanwhile.dir); return err == nil })
+
+	second, attempts := connect(t, place)
 	if got := read(t, filepath.Join(runs.dir, record.File)); got != string(record.Content) {
 		t.Errorf("the record is %q", got)
 	}
-
-	second, attempts := connect(t, place)
 	if len(attempts) != 5 {
 		t.Errorf("the keeper keeps %v", attempts)
 	}
@@ -316,5 +323,102 @@ func TestWhatIsNoKeeperIsNotTakenForOne(t *testing.T) {
 	}
 	if _, err := Spawn(file, self(t)); err == nil {
 		t.Error("a place that is none")
+	}
+}
+
+// wait has the keeper start an attempt in one of so many slots.
+func wait(t *testing.T, c *Client, key, script string, slots int) *Process {
+	t.Helper()
+	p, err := c.Start(key, record, shell(t, script), slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestAttemptsWaitForASlot(t *testing.T) {
+	c := spawn(t, t.TempDir())
+	if !c.Queues() {
+		t.Fatal("the keeper does not say that attempts can wait in it")
+	}
+	gate := filepath.Join(t.TempDir(), "gate")
+	runs := begin(t, c, "runs", "while [ ! -e "+gate+" ]; do sleep 0.01; done")
+	beside := wait(t, c, "beside", "true", 2) // there is another slot
+	if o, _ := beside.Wait(); !o.OK() {
+		t.Errorf("outcome %+v", o)
+	}
+	order := filepath.Join(t.TempDir(), "order")
+	first := wait(t, c, "first", "echo 1 >> "+order, 1)
+	back := wait(t, c, "back", "echo back >> "+order, 1)
+	stopped := wait(t, c, "stopped", "echo stopped >> "+order, 1)
+	killed := wait(t, c, "killed", "echo killed >> "+order, 1)
+	last := wait(t, c, "last", "echo 2 >> "+order, 1)
+	c.Recall("runs") // nothing comes of it
+	c.Recall("back")
+	if err := back.Begun(); !errors.Is(err, ErrBack) {
+		t.Errorf("what was given back: %v", err)
+	}
+	stopped.Stop(sweeps.ClassPreempted, "because")
+	killed.Kill()
+	for p, class := range map[*Process]sweeps.Class{stopped: sweeps.ClassPreempted, killed: sweeps.ClassCancelled} {
+		if o, _ := p.Wait(); p.Begun() == nil || o.Class != class {
+			t.Errorf("it began, or ended as %+v, want %s", o, class)
+		}
+	}
+	if _, err := os.Stat(order); err == nil {
+		t.Error("an attempt did not wait")
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*Process{runs, first, last} {
+		if o, _ := p.Wait(); !o.OK() || p.Begun() != nil {
+			t.Errorf("outcome %+v", o)
+		}
+	}
+	if got := read(t, order); got != "1\n2\n" {
+		t.Errorf("they ran in the order %q", got)
+	}
+}
+
+// What waits dies with the agent: its successor is not told of it, and it never runs.
+func TestWhatWaitsDiesWithTheAgent(t *testing.T) {
+	place := t.TempDir()
+	first := spawn(t, place)
+	gate := filepath.Join(t.TempDir(), "gate")
+	begin(t, first, "runs", "while [ ! -e "+gate+" ]; do sleep 0.01; done")
+	waits := wait(t, first, "waits", "touch "+gate+".waits", 1)
+	first.Recall("nobody") // which takes what waits to be sent along
+	first.Leave()
+	if o, _ := waits.Wait(); o.Class != sweeps.ClassLost {
+		t.Errorf("outcome %+v", o)
+	}
+	second, attempts := connect(t, place)
+	if len(attempts) != 1 || attempts["runs"].Process() == nil {
+		t.Fatalf("the keeper keeps %v", attempts)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := attempts["runs"].Process().Wait(); !o.OK() {
+		t.Errorf("outcome %+v", o)
+	}
+	if err := second.Quit(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(gate + ".waits"); err == nil {
+		t.Error("it ran")
+	}
+}
+
+func TestSilence(t *testing.T) {
+	c := spawn(t, t.TempDir())
+	for script, want := range map[string]bool{
+		"true": true, "exit 3": true, "echo x": false, "echo x >&2": false, "echo '{\"loss\": 1}' > $SWATH_REPORT": false,
+	} {
+		p := begin(t, c, script, script)
+		if got := p.Silent(); got != want && !(want && runtime.GOOS != "linux") {
+			t.Errorf("%q: silent is %t", script, got)
+		}
 	}
 }

@@ -28,6 +28,7 @@ type request struct {
 	Start  *start
 	Stop   *stop
 	Kill   string   // an attempt's key
+	Recall string   // an attempt's key: give it back, if it waits
 	Forget []string // keys; of what runs when it has ended
 	Quit   bool     // end, if nothing runs
 }
@@ -42,6 +43,9 @@ type start struct {
 	Key     string
 	Record  Record
 	Command exec.Command
+	// Slots is how many may run with it: if they do already, it waits for its turn. Zero
+	// starts it at once.
+	Slots int
 }
 
 // Record is what the agent wants its successor to know of an attempt, and the file of the
@@ -63,11 +67,13 @@ type reply struct {
 	Started *started
 	Refused *refused
 	Exited  *exited
+	Back    string // the key of an attempt that was recalled, and is forgotten
 }
 
 type welcome struct {
 	Protocol int
 	Attempts []Attempt
+	Queues   bool // attempts can wait here
 }
 
 // Attempt is one that the keeper keeps, as it tells an agent that connects.
@@ -104,6 +110,7 @@ type exited struct {
 	Key     string
 	Outcome sweeps.Outcome
 	Ended   time.Time
+	Silent  bool
 }
 
 // refusal is the keeper's error as the agent has it: exec.StartOutcome makes of it the
@@ -128,8 +135,9 @@ type line struct {
 	due  *time.Timer // flushes buf; nil if nothing waits in it
 }
 
-// soon is how long a message that is in no hurry waits for another to go with.
-const soon = time.Millisecond
+// soon is how long a message that is in no hurry waits for others to go with. Every write
+// wakes the other process, and of short attempts there is much to tell.
+const soon = 5 * time.Millisecond
 
 func newLine(conn net.Conn) *line {
 	l := &line{conn: conn, buf: bufio.NewWriter(conn)}
@@ -144,8 +152,7 @@ func (l *line) send(m any) error {
 	return l.sendLocked(m)
 }
 
-// sendSoon sends a message together with the next one, or in a moment. Every message
-// wakes the other process, and of a short attempt start and end come close together.
+// sendSoon sends a message together with the next one that is sent, or in a moment.
 func (l *line) sendSoon(m any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

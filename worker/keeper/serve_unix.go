@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -55,8 +56,12 @@ func serve(place string) (code int) {
 	}()
 	// It starts, waits and tells; a second thread would only be woken to find nothing to do.
 	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(800) // of next to nothing
 	fmt.Println(ready)
-	k.run()
+	// The goroutine that initialises a program is tied to a thread, and costs one to wake.
+	ended := make(chan struct{})
+	go func() { k.run(); close(ended) }()
+	<-ended
 	return 0
 }
 
@@ -66,10 +71,12 @@ type keeper struct {
 	listener        *net.UnixListener
 	linger, abandon time.Duration
 	running         sync.WaitGroup // a goroutine for each attempt until its end is noted
+	starting        sync.WaitGroup // those that are being started
 
 	mu       sync.Mutex
 	kept     map[string]*kept
-	alive    int       // how many of them run
+	alive    int       // how many of them run, or are being started
+	waiting  []*kept   // those of them that wait for a slot, in order
 	agent    *line     // nil if none is connected
 	lastSeen time.Time // the agent
 	lastExit time.Time // of an attempt
@@ -79,7 +86,10 @@ type keeper struct {
 // kept is an attempt; the keeper's mu guards it.
 type kept struct {
 	start   start
-	proc    *exec.Process // nil while it is being started
+	proc    *exec.Process         // nil while it waits, or is being started
+	line    *line                 // of the agent that asked for it
+	env     []string              // what it inherits from that agent
+	halts   []func(*exec.Process) // asked for while it was being started
 	outcome *sweeps.Outcome
 	ended   time.Time
 	dropped bool // nobody wants to know its end
@@ -204,7 +214,6 @@ func (k *keeper) attend(conn net.Conn) {
 	if err := k.greet(agent); err != nil {
 		return
 	}
-	var starting sync.WaitGroup
 	for {
 		var m request
 		if err := dec.Decode(&m); err != nil {
@@ -213,21 +222,20 @@ func (k *keeper) attend(conn net.Conn) {
 		k.forget(m.Forget)
 		switch {
 		case m.Start != nil:
-			k.begin(agent, *m.Start, first.Greet.Env, &starting)
+			k.begin(&kept{start: *m.Start, line: agent, env: first.Greet.Env})
 		case m.Stop != nil:
-			if p := k.process(m.Stop.Key); p != nil {
-				p.Stop(m.Stop.Class, m.Stop.Message)
-			}
+			k.stop(m.Stop.Key, m.Stop.Class, m.Stop.Message)
 		case m.Kill != "":
-			if p := k.process(m.Kill); p != nil {
-				p.Kill()
+			k.kill(m.Kill)
+		case m.Recall != "":
+			if k.unqueue(m.Recall) != nil {
+				_ = agent.send(reply{Back: m.Recall}) // an agent that is gone wants nothing back
 			}
 		}
 		if m.Quit {
 			k.endSoon()
 		}
 	}
-	starting.Wait()
 	k.deserted()
 }
 
@@ -237,7 +245,7 @@ func (k *keeper) greet(agent *line) error {
 	defer agent.mu.Unlock()
 	k.mu.Lock()
 	k.agent = agent
-	w := welcome{Protocol: protocol}
+	w := welcome{Protocol: protocol, Queues: true}
 	for _, key := range slices.Sorted(maps.Keys(k.kept)) {
 		a := k.kept[key]
 		w.Attempts = append(w.Attempts, Attempt{
@@ -252,11 +260,18 @@ func (k *keeper) greet(agent *line) error {
 func (k *keeper) deserted() {
 	k.mu.Lock()
 	k.agent, k.lastSeen = nil, time.Now()
-	all := slices.Collect(maps.Values(k.kept))
+	for _, a := range k.waiting { // they die with the agent, as those do that wait there
+		delete(k.kept, a.start.Key)
+	}
+	k.waiting = nil
 	ended := map[*kept]bool{} // the others write down their end when it comes
-	for _, a := range all {
+	for _, a := range k.kept {
 		ended[a] = a.outcome != nil
 	}
+	k.mu.Unlock()
+	k.starting.Wait() // some may come to nothing, and the next agent is not told of those
+	k.mu.Lock()
+	all := slices.Collect(maps.Values(k.kept))
 	k.mu.Unlock()
 	for _, a := range all {
 		k.saveRecord(a)
@@ -306,13 +321,52 @@ func (k *keeper) dismiss() {
 	}
 }
 
-func (k *keeper) process(key string) *exec.Process {
+// stop asks the attempt to end. One that waits never runs.
+func (k *keeper) stop(key string, class sweeps.Class, message string) {
+	k.halt(key, func(p *exec.Process) { p.Stop(class, message) },
+		sweeps.Outcome{Class: class, ExitCode: -1, Message: message})
+}
+
+// kill ends the attempt at once.
+func (k *keeper) kill(key string) {
+	k.halt(key, (*exec.Process).Kill,
+		sweeps.Outcome{Class: sweeps.ClassCancelled, ExitCode: -1, Message: "killed before it ran"})
+}
+
+// halt ends the process of an attempt, once there is one, and refuses one that waits.
+func (k *keeper) halt(key string, end func(*exec.Process), refusal sweeps.Outcome) {
+	if a := k.unqueue(key); a != nil {
+		_ = a.line.send(reply{Refused: &refused{key, refusal}}) // an agent that is gone does not miss it
+		return
+	}
+	k.mu.Lock()
+	a := k.kept[key]
+	if a == nil {
+		k.mu.Unlock()
+		return
+	}
+	if a.proc == nil {
+		a.halts = append(a.halts, end) // it is being started
+	}
+	proc := a.proc
+	k.mu.Unlock()
+	if proc != nil {
+		end(proc)
+	}
+}
+
+// unqueue forgets an attempt that waits, and returns it; nil if it does not.
+func (k *keeper) unqueue(key string) *kept {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if a := k.kept[key]; a != nil {
-		return a.proc
+	i := slices.IndexFunc(k.waiting, func(a *kept) bool { return a.start.Key == key })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	a := k.waiting[i]
+	k.waiting = slices.Delete(k.waiting, i, i+1)
+	delete(k.kept, key)
+	return a
 }
 
 func (k *keeper) forget(keys []string) {
@@ -333,61 +387,99 @@ func (k *keeper) forget(keys []string) {
 	}
 }
 
-// begin starts an attempt, beside others that are being started, and sees to its end.
-func (k *keeper) begin(agent *line, m start, env []string, starting *sync.WaitGroup) {
-	a := &kept{start: m}
+// begin starts an attempt, or has it wait for a slot.
+func (k *keeper) begin(a *kept) {
 	k.mu.Lock()
-	if k.kept[m.Key] != nil {
+	if k.kept[a.start.Key] != nil {
 		k.mu.Unlock()
 		return // no agent asks twice
 	}
-	k.kept[m.Key] = a
-	k.alive++
-	k.mu.Unlock()
-	starting.Add(1)
-	k.running.Go(func() {
-		proc, err := m.Command.Start(env)
-		if err != nil {
-			k.mu.Lock()
-			delete(k.kept, m.Key)
-			k.left()
-			k.mu.Unlock()
-			// An agent that is gone does not miss the answer.
-			_ = agent.send(reply{Refused: &refused{m.Key, exec.StartOutcome(err)}})
-			starting.Done()
-			return
-		}
-		k.mu.Lock()
-		a.proc = proc
+	k.kept[a.start.Key] = a
+	if n := a.start.Slots; n > 0 && (len(k.waiting) > 0 || k.alive >= n) {
+		k.waiting = append(k.waiting, a)
 		k.mu.Unlock()
-		_ = agent.sendSoon(reply{Started: &started{m.Key, proc.Pid(), proc.Note()}})
-		starting.Done()
-		k.end(a)
-	})
+		return
+	}
+	k.alive++
+	k.starting.Add(1)
+	k.mu.Unlock()
+	k.running.Go(func() { k.occupy(a) })
 }
 
-// left takes note that an attempt runs no more. The caller holds mu.
-func (k *keeper) left() {
-	k.alive--
-	k.lastExit = time.Now()
-	k.dismiss()
-	k.poke()
+// occupy runs an attempt that counts as alive, and after it those whose turn it is in the
+// same slot.
+func (k *keeper) occupy(a *kept) {
+	for a != nil {
+		a = k.serveOne(a)
+	}
 }
 
-// end waits for the attempt's end, and tells the agent, or else the disk.
-func (k *keeper) end(a *kept) {
-	outcome, ended := a.proc.Wait()
+// serveOne starts an attempt, sees to its end, tells the agent, or else the disk, and returns the
+// one whose turn it is.
+func (k *keeper) serveOne(a *kept) (next *kept) {
+	proc, err := a.start.Command.Launch(a.env)
+	if err != nil {
+		k.mu.Lock()
+		delete(k.kept, a.start.Key)
+		next = k.left()
+		k.mu.Unlock()
+		k.starting.Done()
+		// An agent that is gone does not miss the answer.
+		_ = a.line.send(reply{Refused: &refused{a.start.Key, exec.StartOutcome(err)}})
+		return next
+	}
+	k.mu.Lock()
+	a.proc = proc
+	halts := a.halts
+	k.mu.Unlock()
+	k.starting.Done()
+	for _, end := range halts {
+		end(proc)
+	}
+	_ = a.line.sendSoon(reply{Started: &started{a.start.Key, proc.Pid(), proc.Note()}})
+	proc.Attend()
+
+	outcome, ended := proc.Wait()
 	k.mu.Lock()
 	a.outcome, a.ended = &outcome, ended
-	k.left()
-	agent := k.agent
-	if a.dropped {
+	next = k.left()
+	agent, dropped := k.agent, a.dropped
+	if dropped {
 		delete(k.kept, a.start.Key)
 	}
-	dropped := a.dropped
 	k.mu.Unlock()
-	if dropped || agent != nil && agent.send(reply{Exited: &exited{a.start.Key, outcome, ended}}) == nil {
-		return // should the agent die before it reads this, deserted writes it down
+	if !dropped && !k.tell(agent, a, next != nil) {
+		k.save(a)
 	}
-	k.save(a)
+	return next
+}
+
+// left takes note that an attempt runs no more, and returns the one whose turn it is, nil
+// for none. The caller holds mu.
+func (k *keeper) left() (next *kept) {
+	k.lastExit = time.Now()
+	if len(k.waiting) > 0 && k.alive <= k.waiting[0].start.Slots {
+		next = k.waiting[0]
+		k.waiting = slices.Delete(k.waiting, 0, 1)
+		k.starting.Add(1)
+		return next
+	}
+	k.alive--
+	k.dismiss()
+	k.poke()
+	return nil
+}
+
+// tell tells the agent, if there is one, how an attempt ended, and reports whether it did.
+// Should the agent die before it reads that, deserted writes it down. As long as the slot is
+// taken again there is no hurry.
+func (k *keeper) tell(agent *line, a *kept, taken bool) bool {
+	if agent == nil {
+		return false
+	}
+	m := reply{Exited: &exited{a.start.Key, *a.outcome, a.ended, a.proc.Silent()}}
+	if taken {
+		return agent.sendSoon(m) == nil
+	}
+	return agent.send(m) == nil
 }
