@@ -18,6 +18,9 @@ const (
 	EnvAttempt       = "SWATH_ATTEMPT"
 	EnvSeed          = "SWATH_SEED"
 	EnvCPUs          = "SWATH_CPUS"
+	// EnvKernel is for the built-in trainers (package kernel reads it), and the one of ours that
+	// they inherit from the worker: a worker that is held to a kernel set holds its trainers to it.
+	EnvKernel = "SWATH_KERNEL"
 )
 
 // The exit codes of a trainer that mean something.

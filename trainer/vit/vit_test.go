@@ -33,6 +33,13 @@ func tiny(t *testing.T, params map[string]any) Config {
 	return c
 }
 
+// TestKernelVariable: what a worker passes on is what the kernels read.
+func TestKernelVariable(t *testing.T) {
+	if report.EnvKernel != kernel.EnvVar {
+		t.Errorf("a worker passes on %s, the kernels read %s", report.EnvKernel, kernel.EnvVar)
+	}
+}
+
 func TestDefaultsAreTheReports(t *testing.T) {
 	c, err := NewConfig(nil)
 	if err != nil {

@@ -124,6 +124,7 @@ func exists(path string) func() bool {
 func TestTheTrainerIsGivenWhatTheProtocolSays(t *testing.T) {
 	t.Setenv("SWATH_HOME", "secret")
 	t.Setenv("SWATH_DATA", "the worker's")
+	t.Setenv("SWATH_KERNEL", "avx2")
 	t.Setenv("FROM_THE_WORKER", "yes")
 	spec := shell(t, `env | sort; pwd; echo "[$1]"; cat; cat "$SWATH_PARAMS"; ls -d "$SWATH_CHECKPOINT_DIR" "$SWATH_ARTIFACT_DIR"; echo bye >&2`, "a b")
 	spec.Dir = t.TempDir()
@@ -137,7 +138,7 @@ func TestTheTrainerIsGivenWhatTheProtocolSays(t *testing.T) {
 	out := read(t, filepath.Join(dir, "stdout"))
 	for _, want := range []string{
 		"SWATH_PARAMS=" + exec.ParamsFile(dir), "SWATH_REPORT=" + exec.ReportFile(dir), "SWATH_SWEEP=s", "SWATH_TRIAL=t",
-		"SWATH_ATTEMPT=2", "SWATH_SEED=7", "SWATH_CPUS=3", "MINE=1", "FROM_THE_WORKER=no", "PYTHONUNBUFFERED=1",
+		"SWATH_ATTEMPT=2", "SWATH_SEED=7", "SWATH_CPUS=3", "SWATH_KERNEL=avx2", "MINE=1", "FROM_THE_WORKER=no", "PYTHONUNBUFFERED=1",
 		spec.Dir, "[a b]", `{"lr":0.5,"seed":7}`, filepath.Join(dir, "checkpoint"), filepath.Join(dir, "artifacts"),
 	} {
 		if !strings.Contains(out, want+"\n") {

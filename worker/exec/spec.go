@@ -152,14 +152,15 @@ func makeDir(dir string) error {
 }
 
 // BaseEnv is this process's own environment as trainers inherit it: without swath's
-// variables.
+// variables, but for the kernel set.
 func BaseEnv() []string {
 	all := os.Environ()
 	env := make([]string, 0, len(all)+1)
 	unbuffered := false
 	for i, kv := range all {
+		ours := strings.HasPrefix(kv, report.EnvPrefix) && !strings.HasPrefix(kv, report.EnvKernel+"=")
 		// Two of a name are rare, but the system allows them.
-		if strings.HasPrefix(kv, report.EnvPrefix) || defines(all[i+1:], kv) {
+		if ours || defines(all[i+1:], kv) {
 			continue
 		}
 		unbuffered = unbuffered || strings.HasPrefix(kv, "PYTHONUNBUFFERED=")

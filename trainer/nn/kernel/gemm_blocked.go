@@ -20,9 +20,11 @@ type tile struct {
 	// kernels[v-1] computes a tile that is v vectors wide: the last is the full tile, the others are for what is
 	// left at the right edge. See gen/gemm.go.
 	kernels []microKernel
-	// packA and packB pack rows of the matrix into slivers mr and nr wide, ss apart; packCols packs up to lanes
-	// columns, as rows of a part of one sliver. See gen/pack.go.
+	// packA, of Aᵀ, and packB pack rows of the matrix into slivers mr and nr wide, ss apart. packBlocks packs up to
+	// mr rows of A as one sliver, in blocks of lanes terms. packCols packs up to lanes rows of Bᵀ, as columns of a
+	// part of one sliver. See gen/pack.go.
 	packA, packB func(dst *float32, ss int, src *float32, ld, k, slivers, rest int)
+	packBlocks   func(dst *float32, src *float32, ld, k, n int)
 	packCols     func(dst *float32, ds int, src *float32, ld, k, n int)
 }
 
@@ -30,14 +32,14 @@ type tile struct {
 // 1 MiB. What is around them is flat: factors of two cost a few per cent.
 const (
 	// maxDepth is how many terms a block sums before C is touched again: many enough that this costs little, few
-	// enough that a sliver of A (18 KiB) stays in the first-level cache and stripSlivers of B (400 KiB) in the
-	// second, with a block of A of blockSize (256 KiB).
-	maxDepth     = 512
-	stripSlivers = 4
-	blockSize    = 64 << 10
+	// enough that a sliver of A (18 KiB) stays in the first-level cache.
+	maxDepth = 512
+	// stripSize is how much of B stays in the second-level cache while a block of A, of blockSize, passes by.
+	stripSize = 100 << 10
+	blockSize = 64 << 10
 
-	// roundSteps is how many terms a round of the micro-kernel's loop over packed slivers makes; gen's unroll.
-	roundSteps = 4
+	// fetchSteps is after how many terms the micro-kernel's loops over packed slivers fetch from ahead; gen's unroll.
+	fetchSteps = 4
 
 	// panelDepth·panelCols is how much of B is packed at once: 16 MiB at most.
 	panelDepth = 2048
@@ -46,7 +48,7 @@ const (
 	packDepth = 32
 
 	// wantTasks is into how many tasks a product is cut, where its shape allows, to keep many cores busy to the end.
-	wantTasks = 24
+	wantTasks = 64
 	// serialWork is the number of multiply-adds (some ten microseconds) below which no goroutine is started.
 	serialWork = 1 << 20
 )
@@ -56,6 +58,14 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // balance cuts n into the fewest parts of at most limit, and returns the size of all but the last, which is smaller
 // by less than the number of parts.
 func balance(n, limit int) int { return ceilDiv(n, ceilDiv(n, limit)) }
+
+// depth returns how many of k terms a block has: whole vectors of them, so that no block but the last has a rest.
+func (t *tile) depth(k int) int { return ceilDiv(balance(k, maxDepth), t.lanes) * t.lanes }
+
+// strip returns how many of n columns stay in the second-level cache while a block of A passes by.
+func (t *tile) strip(n, depth int) int {
+	return balance(ceilDiv(n, t.nr), max(1, stripSize/(depth*t.nr))) * t.nr
+}
 
 // sub returns the part of p for m×n of C from (i,j), with only the k terms from l. The first terms scale C by beta,
 // the later ones add to it.

@@ -18,6 +18,7 @@ type panel struct {
 	edge    int
 	directB bool
 	directA bool // full slivers of A are read in place too
+	blocksA bool // A is packed in blocks of rows, which the micro-kernel reads beside packed B only; otherwise, in columns
 
 	packs int
 
@@ -29,12 +30,13 @@ type panel struct {
 
 // newPanel prepares p, a product of at most panelDepth terms and panelCols columns, for so many goroutines.
 func (t *tile) newPanel(p product, threads int) panel {
-	b := panel{tile: t, product: p, threads: threads, depth: balance(p.k, maxDepth)}
+	b := panel{tile: t, product: p, threads: threads, depth: t.depth(p.k)}
 
 	// Packing pays by being read often: B once for each sliver of A, and A once for each sliver of B. Rows that
 	// lie a multiple of 2 KiB apart fall on few sets of the first-level cache and are packed in any case.
 	b.directB = !p.transB && p.m <= 4*t.mr && p.ldb%512 != 0
 	b.directA = p.n <= 2*t.nr && p.lda%512 != 0
+	b.blocksA = !p.transA && !b.directB
 
 	slivers := ceilDiv(p.n, t.nr)
 	b.edge = p.n / t.nr * t.nr
@@ -51,7 +53,8 @@ func (t *tile) newPanel(p product, threads int) panel {
 
 	// Rows are shared among tasks in blocks, and columns too where there are few rows; then A is packed once for
 	// each block of columns.
-	b.blockRows = balance(ceilDiv(p.m, t.mr), max(4, blockSize/(p.k*t.mr))) * t.mr
+	slabs := ceilDiv(p.m, t.mr)
+	b.blockRows = balance(slabs, max(4, min(blockSize/(p.k*t.mr), max(8, slabs/wantTasks)))) * t.mr
 	rowTasks := ceilDiv(p.m, b.blockRows)
 	b.blockCols = p.n
 	if n := min(wantTasks/rowTasks, slivers/4); n > 1 && threads > 1 {
@@ -178,20 +181,25 @@ func (b *panel) block(i0, i1, j0, j1 int, a *ahead) {
 	defer buf.put()
 	b.packRowsA(buf.x, sliver, i0, i1)
 	beta := b.beta
+	strip := b.strip(j1-j0, b.depth)
+	rsPacked, ksPacked := 1, mr
+	if b.blocksA {
+		rsPacked, ksPacked = b.lanes, 1
+	}
 	for l := 0; l < b.k; l += b.depth {
 		k := min(b.depth, b.k-l)
 		packed := buf.x[l/b.depth*slivers*sliver:]
-		for jb := j0; jb < j1; jb += stripSlivers * b.nr {
+		for jb := j0; jb < j1; jb += strip {
 			for i := i0; i < i1; i += mr {
-				ap, rs, ks := &packed[(i-i0)/mr*sliver], 1, mr
+				ap, rs, ks := &packed[(i-i0)/mr*sliver], rsPacked, ksPacked
 				if b.directA && i1-i >= mr {
 					ap, rs, ks = b.elementA(i, l)
 				}
-				for j := jb; j < min(jb+stripSlivers*b.nr, j1); j += b.nr {
+				for j := jb; j < min(jb+strip, j1); j += b.nr {
 					cols := min(b.nr, j1-j)
 					kernel := b.kernels[(cols-1)/b.lanes]
 					bp, bs := b.sliverB(j, l, k)
-					fetch, stride := a.piece(k/roundSteps, bp)
+					fetch, stride := a.piece(k/fetchSteps, bp)
 					kernel(k, ap, rs, ks, bp, bs, &b.c[i*b.ldc+j], b.ldc, min(mr, i1-i), cols, b.alpha, beta, fetch, stride)
 				}
 			}
@@ -229,7 +237,16 @@ func (b *panel) packRowsA(dst []float32, sliver, i0, i1 int) {
 	for i := from; i < i1; i += b.mr { // all of a row before the next, as it lies in memory
 		for l := 0; l < b.k; l += b.depth {
 			to, k := block(l)
-			b.packCols(&to[(i-i0)/b.mr*sliver], b.mr, &b.a[i*b.lda+l], b.lda, k, min(b.mr, i1-i))
+			to = to[(i-i0)/b.mr*sliver:][:sliver]
+			rows := min(b.mr, i1-i)
+			if !b.blocksA {
+				b.packCols(&to[0], b.mr, &b.a[i*b.lda+l], b.lda, k, rows)
+				continue
+			}
+			if rows < b.mr {
+				clear(to)
+			}
+			b.packBlocks(&to[0], &b.a[i*b.lda+l], b.lda, k, rows)
 		}
 	}
 }

@@ -6,6 +6,7 @@ package kernel
 
 // gemm9x48AVX512 computes C = alpha·A·B + beta·C for a tile of 9×48, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// With rs = 16 and ks = 1, terms from 16 on are in a next block, 9·16 elements on, and so forth.
 // If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
@@ -13,6 +14,7 @@ func gemm9x48AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *fl
 
 // gemm9x32AVX512 computes C = alpha·A·B + beta·C for a tile of 9×32, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// With rs = 16 and ks = 1, terms from 16 on are in a next block, 9·16 elements on, and so forth.
 // If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
@@ -20,6 +22,7 @@ func gemm9x32AVX512(k int, a *float32, rs int, ks int, b *float32, bs int, c *fl
 
 // gemm9x16AVX512 computes C = alpha·A·B + beta·C for a tile of 9×16, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// With rs = 16 and ks = 1, terms from 16 on are in a next block, 9·16 elements on, and so forth.
 // If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
@@ -37,6 +40,12 @@ func packAAVX512(dst *float32, ss int, src *float32, ld int, k int, slivers int,
 //go:noescape
 func packBAVX512(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
 
+// packBlocksAVX512 packs n ≤ 9 rows of k elements, ld apart in src, into blocks of 9×16, the last filled up with
+// zeros at its right. Rows from n on are left as they are.
+//
+//go:noescape
+func packBlocksAVX512(dst *float32, src *float32, ld int, k int, n int)
+
 // packColsAVX512 transposes n ≤ 16 rows of k elements, ld apart in src, to k rows of n, ds apart in dst, each filled up
 // to 16 with zeros. Rows are written in order, so that one may run over the start of the next.
 //
@@ -50,6 +59,7 @@ func peakAVX512(n int)
 
 // gemm6x16AVX2 computes C = alpha·A·B + beta·C for a tile of 6×16, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// With rs = 8 and ks = 1, terms from 8 on are in a next block, 6·8 elements on, and so forth.
 // If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
@@ -57,6 +67,7 @@ func gemm6x16AVX2(k int, a *float32, rs int, ks int, b *float32, bs int, c *floa
 
 // gemm6x8AVX2 computes C = alpha·A·B + beta·C for a tile of 6×8, of which C has rows×cols.
 // A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.
+// With rs = 8 and ks = 1, terms from 8 on are in a next block, 6·8 elements on, and so forth.
 // If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every 4 steps.
 //
 //go:noescape
@@ -73,6 +84,12 @@ func packAAVX2(dst *float32, ss int, src *float32, ld int, k int, slivers int, r
 //
 //go:noescape
 func packBAVX2(dst *float32, ss int, src *float32, ld int, k int, slivers int, rest int)
+
+// packBlocksAVX2 packs n ≤ 6 rows of k elements, ld apart in src, into blocks of 6×8, the last filled up with
+// zeros at its right. Rows from n on are left as they are.
+//
+//go:noescape
+func packBlocksAVX2(dst *float32, src *float32, ld int, k int, n int)
 
 // packColsAVX2 transposes n ≤ 8 rows of k elements, ld apart in src, to k rows of n, ds apart in dst, each filled up
 // to 8 with zeros. Rows are written in order, so that one may run over the start of the next.

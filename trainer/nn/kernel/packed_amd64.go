@@ -44,16 +44,16 @@ func (t *tile) gemmPacked(m, n, k int, a []float32, lda int, b []float32, c []fl
 			t.packCols(&rest[l*t.mr], t.mr, &a[edge*lda+l], lda, min(depth, k-l), m-edge)
 		}
 	}
-	beta := float32(0)
+	beta, strip := float32(0), t.strip(n, depth)
 	for l := 0; l < k; l += depth {
 		high := min(depth, k-l)
-		for jb := 0; jb < n; jb += stripSlivers * t.nr {
+		for jb := 0; jb < n; jb += strip {
 			for i := 0; i < m; i += t.mr {
 				ap, rs, ks := &a[i*lda+l], lda, 1
 				if i == edge {
 					ap, rs, ks = &rest[l*t.mr], 1, t.mr
 				}
-				for j := jb; j < min(jb+stripSlivers*t.nr, n); j += t.nr {
+				for j := jb; j < min(jb+strip, n); j += t.nr {
 					cols := min(t.nr, n-j)
 					bp := &b[l*width+j*high]
 					t.kernels[(cols-1)/t.lanes](high, ap, rs, ks, bp, t.nr, &c[i*ldc+j], ldc, min(t.mr, m-i), cols, 1, beta, bp, 0)

@@ -12,7 +12,7 @@ func init() {
 	tAVX512 := &tile{
 		set: &setAVX512, mr: 9, nr: 48, lanes: 16,
 		kernels: []microKernel{gemm9x16AVX512, gemm9x32AVX512, gemm9x48AVX512},
-		packA:   packAAVX512, packB: packBAVX512, packCols: packColsAVX512,
+		packA:   packAAVX512, packB: packBAVX512, packBlocks: packBlocksAVX512, packCols: packColsAVX512,
 	}
 	setAVX512 = set{
 		name: "avx512",
@@ -24,7 +24,7 @@ func init() {
 	tAVX2 := &tile{
 		set: &setAVX2, mr: 6, nr: 16, lanes: 8,
 		kernels: []microKernel{gemm6x8AVX2, gemm6x16AVX2},
-		packA:   packAAVX2, packB: packBAVX2, packCols: packColsAVX2,
+		packA:   packAAVX2, packB: packBAVX2, packBlocks: packBlocksAVX2, packCols: packColsAVX2,
 	}
 	setAVX2 = set{
 		name: "avx2",

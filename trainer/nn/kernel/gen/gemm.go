@@ -11,8 +11,9 @@ import (
 
 // gemm writes the micro-kernel whose tile is nv vectors wide.
 //
-// A is read element by element through two strides, so that one kernel serves packed slivers (rs=1, ks=rows), a
-// plain matrix (rs=lda, ks=1) and a transposed one (rs=1, ks=lda). B is read nv vectors at a time. The tile is
+// A is read element by element through two strides, so that one kernel serves a plain matrix (rs=lda, ks=1), a
+// transposed one (rs=1, ks=lda) and both kinds of packed slivers: of columns (rs=1, ks=rows) and of rows (rs=lanes,
+// ks=1), which come in blocks of as many terms as a vector has lanes. B is read nv vectors at a time. The tile is
 // scaled and added to C at the end; rows and cols say how much of it C has.
 func (i *isa) gemm(nv int) {
 	TEXT(fmt.Sprintf("gemm%dx%d%s", i.rows, nv*i.lanes, i.name), functionAttributes,
@@ -20,15 +21,10 @@ func (i *isa) gemm(nv int) {
 	Pragma("noescape")
 	Doc(fmt.Sprintf("gemm%dx%d%s computes C = alpha·A·B + beta·C for a tile of %d×%d, of which C has rows×cols.", i.rows, nv*i.lanes, i.name, i.rows, nv*i.lanes),
 		"A[r,l] is at a[r·rs+l·ks], B[l,j] at b[l·bs+j]; all of the tile's A and B is read. With beta = 0, C is not read.",
+		fmt.Sprintf("With rs = %d and ks = 1, terms from %d on are in a next block, %d·%d elements on, and so forth.", i.lanes, i.lanes, i.rows, i.lanes),
 		fmt.Sprintf("If A and B are packed, it fetches from ahead into the second-level cache, and goes on by stride bytes, every %d steps.", unroll))
 
 	k := Load(Param("k"), GP64())
-	rs := Load(Param("rs"), GP64())
-	ks := Load(Param("ks"), GP64())
-	bs := Load(Param("bs"), GP64())
-	for _, r := range []reg.Register{rs, ks, bs} {
-		SHLQ(U8(2), r)
-	}
 
 	// Fetch the tile of C early: it is needed after k steps, and is not in the first-level cache.
 	c := Load(Param("c"), GP64())
@@ -47,6 +43,7 @@ func (i *isa) gemm(nv int) {
 	for g := 1; g < len(a); g++ {
 		a[g] = GP64()
 	}
+	var rs, ks, bs reg.Register
 	row := func(r int) Mem {
 		m := Mem{Base: a[r/3]}
 		if r%3 > 0 {
@@ -68,51 +65,76 @@ func (i *isa) gemm(nv int) {
 	}
 	av := []reg.VecVirtual{i.vec(), i.vec()}
 
-	step := func(a func(r int) Mem, b Mem, then func(r int)) {
+	step := func(embed int, a func(r int) Mem, b Mem, then func(r int)) {
 		for v := range bv {
 			VMOVUPS(b.Offset(v*i.bytes()), bv[v])
 		}
 		for r := range acc {
-			VBROADCASTSS(a(r), av[r%2])
-			for v := range bv {
-				VFMADD231PS(bv[v], av[r%2], acc[r][v])
+			if r*embed%i.rows < embed {
+				for v := range bv {
+					VFMADD231PS_BCST(a(r), bv[v], acc[r][v])
+				}
+			} else {
+				VBROADCASTSS(a(r), av[r%2])
+				for v := range bv {
+					VFMADD231PS(bv[v], av[r%2], acc[r][v])
+				}
 			}
 			then(r)
 		}
 	}
 
-	// Packed slivers are read at fixed offsets, several steps at a time: the fewer integer instructions, the fewer
-	// of them take a slot from the multiply-adds.
-	CMPQ(ks, U8(uint8(4*i.rows)))
-	JNE(LabelRef("strided"))
-	CMPQ(rs, U8(4))
-	JNE(LabelRef("strided"))
-	CMPQ(bs, U32(uint32(4*i.vecs*i.lanes)))
+	CMPQ(address("bs"), U8(uint8(i.vecs*i.lanes)))
 	JNE(LabelRef("strided"))
 	ahead, stride := Load(Param("ahead"), GP64()), Load(Param("stride"), GP64())
-	Label("packed")
-	CMPQ(k, U8(unroll))
-	JL(LabelRef("rest"))
-	for u := range unroll {
-		step(func(r int) Mem { return Mem{Base: a[0], Disp: 4 * (u*i.rows + r)} }, Mem{Base: b, Disp: u * i.vecs * i.bytes()}, func(int) {})
+	embed := i.embed
+	if nv < i.vecs {
+		embed = i.embedNarrow
 	}
-	PREFETCHT1(Mem{Base: ahead})
-	ADDQ(stride, ahead)
-	ADDQ(U32(uint32(unroll*4*i.rows)), a[0])
-	ADDQ(U32(uint32(unroll*i.vecs*i.bytes())), b)
-	SUBQ(U8(unroll), k)
-	JMP(LabelRef("packed"))
+	// packed writes a loop over packed slivers, which are read at fixed offsets, several steps at a time: the fewer
+	// integer instructions, the fewer of them take a slot from the multiply-adds.
+	packed := func(label string, steps int, at func(r, u int) int) {
+		Label(label)
+		CMPQ(k, U8(uint8(steps)))
+		JL(LabelRef("rest"))
+		for u := range steps {
+			step(embed, func(r int) Mem { return Mem{Base: a[0], Disp: 4 * at(r, u)} }, Mem{Base: b, Disp: u * i.vecs * i.bytes()}, func(int) {})
+			if u%unroll == unroll-1 {
+				PREFETCHT1(Mem{Base: ahead})
+				ADDQ(stride, ahead)
+			}
+		}
+		ADDQ(U32(uint32(steps*4*i.rows)), a[0])
+		ADDQ(U32(uint32(steps*i.vecs*i.bytes())), b)
+		SUBQ(U8(uint8(steps)), k)
+		JMP(LabelRef(label))
+	}
+	CMPQ(address("ks"), U8(1))
+	JNE(LabelRef("columns"))
+	CMPQ(address("rs"), U8(uint8(i.lanes)))
+	JNE(LabelRef("strided"))
+	packed("rowblocks", i.lanes, func(r, u int) int { return r*i.lanes + u })
+	Label("columns")
+	CMPQ(address("ks"), U8(uint8(i.rows)))
+	JNE(LabelRef("strided"))
+	CMPQ(address("rs"), U8(1))
+	JNE(LabelRef("strided"))
+	packed("packed", unroll, func(r, u int) int { return u*i.rows + r })
 	Label("rest")
 	TESTQ(k, k)
 	JZ(LabelRef("multiplied"))
 
 	Label("strided")
+	rs, ks, bs = Load(Param("rs"), GP64()), Load(Param("ks"), GP64()), Load(Param("bs"), GP64())
+	for _, r := range []reg.Register{rs, ks, bs} {
+		SHLQ(U8(2), r)
+	}
 	for g := 1; g < len(a); g++ {
 		LEAQ(Mem{Base: a[g-1], Index: rs, Scale: 2}, a[g])
 		ADDQ(rs, a[g])
 	}
 	Label("step")
-	step(row, Mem{Base: b}, func(r int) {
+	step(0, row, Mem{Base: b}, func(r int) {
 		if r%3 == 2 || r == i.rows-1 {
 			ADDQ(ks, a[r/3])
 		}
@@ -231,7 +253,7 @@ func (i *isa) peak() {
 	RET()
 }
 
-// unroll is how many steps of a packed product one round of the loop makes; package kernel's roundSteps.
+// unroll is how many steps of a packed product follow each fetch; package kernel's fetchSteps.
 const unroll = 4
 
 // peakFMAs is enough to fill two pipelines of four or five stages.

@@ -15,12 +15,17 @@ type isa struct {
 	lanes int // float32 elements of a vector
 	rows  int // height of the micro-kernel's tile
 	vecs  int // its width in vectors
+
+	// embed is in how many rows of the tile each multiply-add reads its element of A from memory itself, in place
+	// of one instruction that reads it for all; embedNarrow is that of narrower tiles. It saves instructions and
+	// costs reads. Where a core's other hardware thread is busy, as on a shared machine, instructions are scarce.
+	embed, embedNarrow int
 }
 
-// The tiles are the largest that fit the registers beside two vectors of B and two elements of A:
-// 14·2+4 = 32 and 6·2+4 = 16.
+// The tiles are the largest that fit the registers beside a row of B and two elements of A: 9·3+3+2 = 32 and
+// 6·2+2+2 = 16.
 var (
-	avx512 = &isa{name: "AVX512", lanes: 16, rows: 9, vecs: 3}
+	avx512 = &isa{name: "AVX512", lanes: 16, rows: 9, vecs: 3, embed: 5, embedNarrow: 9}
 	avx2   = &isa{name: "AVX2", lanes: 8, rows: 6, vecs: 2}
 )
 

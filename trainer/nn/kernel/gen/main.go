@@ -26,6 +26,7 @@ func main() {
 			}
 			i.packRows("packA", i.rows)
 			i.packRows("packB", i.vecs*i.lanes)
+			i.packBlocks()
 			i.packCols()
 			i.peak()
 		}

@@ -65,7 +65,49 @@ func (i *isa) packRows(name string, width int) {
 	end()
 }
 
-// packCols writes the packing of a sliver whose elements lie a row apart in the source: op(A) plain, B transposed.
+// packBlocks writes the packing of a sliver of op(A) plain: rows are copied, a vector at a time, and never transposed.
+func (i *isa) packBlocks() {
+	name := "packBlocks" + i.name
+	TEXT(name, functionAttributes, "func(dst *float32, src *float32, ld, k, n int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s packs n ≤ %d rows of k elements, ld apart in src, into blocks of %d×%d, the last filled up with", name, i.rows, i.rows, i.lanes),
+		"zeros at its right. Rows from n on are left as they are.")
+	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	ld, k := Load(Param("ld"), GP64()), Load(Param("k"), GP64())
+	n := Load(Param("n"), GP64())
+	SHLQ(U8(2), ld)
+	some := GP64()
+	MOVQ(k, some)
+	ANDQ(U8(uint8(i.lanes-1)), some)
+	part := i.mask(some)
+	from, to, left := GP64(), GP64(), GP64()
+	v := i.vec()
+	Label("row")
+	MOVQ(src, from)
+	MOVQ(dst, to)
+	MOVQ(k, left)
+	Label("block")
+	SUBQ(U8(uint8(i.lanes)), left)
+	JL(LabelRef("rest"))
+	VMOVUPS(Mem{Base: from}, v)
+	VMOVUPS(v, Mem{Base: to})
+	ADDQ(U8(uint8(i.bytes())), from)
+	ADDQ(U32(uint32(i.rows*i.bytes())), to)
+	JMP(LabelRef("block"))
+	Label("rest")
+	ADDQ(U8(uint8(i.lanes)), left)
+	JZ(LabelRef("next"))
+	i.load(Mem{Base: from}, part, v)
+	VMOVUPS(v, Mem{Base: to})
+	Label("next")
+	ADDQ(ld, src)
+	ADDQ(U8(uint8(i.bytes())), dst)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	end()
+}
+
+// packCols writes the packing of a sliver whose elements lie a row apart in the source: B transposed.
 func (i *isa) packCols() {
 	TEXT("packCols"+i.name, functionAttributes, "func(dst *float32, ds int, src *float32, ld, k, n int)")
 	Pragma("noescape")
