@@ -126,11 +126,11 @@ type attentionGrad struct {
 //	dv = Pᵀ·do,  dP = do·vᵀ,  dS = P∘(dP - rowsum(P∘dP)),
 //	dq = dS·k/√d,  dk = dSᵀ·q/√d
 //
-// where rowsum(P∘dP) equals rowsum(do∘o), the shorter sum (Dao et al. 2022).
+// Its last input is the forward result, only to run after it.
 func (g *attentionGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	a, in := g.fwd, inputs{values: values}
 	rows := a.batch * a.tokens
-	dy, qkv, y := in.at(0, rows*a.dim), in.at(1, rows*3*a.dim), in.at(2, rows*a.dim)
+	dy, qkv := in.at(0, rows*a.dim), in.at(1, rows*3*a.dim)
 	if in.err != nil {
 		return nil, g.errMismatch(in.err)
 	}
@@ -144,32 +144,13 @@ func (g *attentionGrad) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 		a.probabilities(p, qkv, q)
 		kernel.GemmSerial(true, false, t, d, t, 1, p, t, dy[o:], a.dim, 0, dqkv[v:], ld)
 		kernel.GemmSerial(false, true, t, t, d, 1, dy[o:], a.dim, qkv[v:], ld, 0, s, t)
-		for i := range t {
-			at := o + i*a.dim
-			scoreGrad(s[i*t:(i+1)*t], p[i*t:(i+1)*t], dot(dy[at:at+d], y[at:at+d]))
-		}
+		kernel.SoftmaxGrad(s, p, t, t)
 		kernel.GemmSerial(false, false, t, d, t, factor, s, t, qkv[k:], ld, 0, dqkv[q:], ld)
 		kernel.GemmSerial(true, false, t, d, t, factor, s, t, qkv[q:], ld, 0, dqkv[k:], ld)
 		a.scores.put(pp)
 		a.scores.put(sp)
 	})
 	return g.dqkv, nil
-}
-
-// scoreGrad turns a row of dP into one of dS = P∘(dP - sum).
-func scoreGrad(s, p []float32, sum float32) {
-	p = p[:len(s)]
-	i := 0
-	for ; i+4 <= len(s); i += 4 {
-		d, q := s[i:i+4:i+4], p[i:i+4:i+4]
-		d[0] = q[0] * (d[0] - sum)
-		d[1] = q[1] * (d[1] - sum)
-		d[2] = q[2] * (d[2] - sum)
-		d[3] = q[3] * (d[3] - sum)
-	}
-	for ; i < len(s); i++ {
-		s[i] = p[i] * (s[i] - sum)
-	}
 }
 
 // dot is Σ x·y for short vectors, in four sums: one would wait for its own last addition.

@@ -122,7 +122,7 @@ type linear struct {
 	y             *tensor.Dense
 }
 
-// Do computes the layer: one matrix product, and one pass over its rows for the rest.
+// Do computes the layer: a matrix product, and what follows on each of its rows.
 func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 	in := inputs{values: values}
 	x, w, b := in.at(0, l.rows*l.in), in.at(1, l.in*l.out), in.at(2, l.out)
@@ -134,10 +134,7 @@ func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 		return nil, l.errMismatch(in.err)
 	}
 	z, y := l.z, l.y.Data().([]float32)
-	for _, c := range l.parts {
-		kernel.Gemm(false, false, l.rows/c.every, c.to-c.from, l.in, 1, x, c.every*l.in, w[c.from:], l.out, 0, z[c.from:], c.every*l.out)
-	}
-	eachBlock(l.rows, func(_, lo, hi int) {
+	rest := func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			zr, yr := z[r*l.out:(r+1)*l.out], y[r*l.out:(r+1)*l.out]
 			first := l.first(r)
@@ -152,7 +149,14 @@ func (l *linear) Do(values ...gorgonia.Value) (gorgonia.Value, error) {
 				kernel.Add(yr, yr, residual[r*l.every*l.out:][:l.out])
 			}
 		}
-	})
+	}
+	for i := len(l.parts) - 1; i >= 0; i-- { // the first, of every row, comes last, and with it the rest of a row
+		c, done := l.parts[i], rest
+		if i > 0 {
+			done = nil
+		}
+		kernel.GemmThen(false, false, l.rows/c.every, c.to-c.from, l.in, 1, x, c.every*l.in, w[c.from:], l.out, 0, z[c.from:], c.every*l.out, done)
+	}
 	return l.y, nil
 }
 

@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,6 +66,59 @@ func BenchmarkGemm(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkGemmOfPeak reports what part of the measured peak a product reaches. Rounds of both alternate, and the figure is
+// the median of their ratios, so that a machine which slows down or has noisy neighbours does so for both.
+func BenchmarkGemmOfPeak(b *testing.B) {
+	s := active.Load()
+	if s.peak == nil {
+		b.Skip("the portable kernel set has no peak")
+	}
+	b.Cleanup(func() { SetThreads(0) })
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, shape := range []struct {
+		gemmCase
+		batch int // how many such products, one after the other, are measured
+	}{
+		{gemmCase{m: 6500, n: 1024, k: 240, alpha: 1}, 1}, // a layer of the ViT: forward,
+		{gemmCase{m: 6500, n: 240, k: 1024, alpha: 1}, 1},
+		{gemmCase{m: 6500, n: 240, k: 240, alpha: 1}, 1},
+		{gemmCase{m: 6500, n: 720, k: 240, alpha: 1}, 1},
+		{gemmCase{m: 6500, n: 240, k: 1024, alpha: 1, transB: true}, 1}, // gradients of activations
+		{gemmCase{m: 6500, n: 240, k: 720, alpha: 1, transB: true}, 1},
+		{gemmCase{m: 240, n: 1024, k: 6500, alpha: 1, transA: true}, 1}, // and of weights
+		{gemmCase{m: 1024, n: 240, k: 6500, alpha: 1, transA: true}, 1},
+		{gemmCase{m: 8192, n: 128, k: 256, alpha: 1}, 1}, // convolutions
+		{gemmCase{m: 8192, n: 256, k: 512, alpha: 1}, 1},
+		{gemmCase{m: 2048, n: 256, k: 512, alpha: 1}, 9},
+		{gemmCase{m: 256, n: 128, k: 8192, alpha: 1, transA: true}, 9},
+	} {
+		p := shape.operands(r)
+		for threads := 1; threads <= 2; threads++ {
+			b.Run(fmt.Sprintf("%s_x%d/%s/threads=%d", shapeName(shape.gemmCase), shape.batch, s.name, threads), func(b *testing.B) {
+				SetThreads(threads)
+				const rounds = 1 << 15 // of the peak's loop, about 2 ms
+				var ratios []float64
+				for b.Loop() {
+					start := time.Now()
+					var wg sync.WaitGroup
+					for range threads {
+						wg.Go(func() { s.peak(rounds) })
+					}
+					wg.Wait()
+					peak := float64(threads) * rounds * s.peakFLOPs / time.Since(start).Seconds()
+					start = time.Now()
+					for range shape.batch {
+						Gemm(p.transA, p.transB, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc)
+					}
+					ratios = append(ratios, float64(shape.batch)*p.flops()/time.Since(start).Seconds()/peak)
+				}
+				slices.Sort(ratios)
+				b.ReportMetric(100*ratios[len(ratios)/2], "%peak")
+			})
+		}
 	}
 }
 

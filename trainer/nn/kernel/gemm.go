@@ -14,6 +14,8 @@ type product struct {
 	beta           float32
 	c              []float32
 	ldc            int
+
+	done func(lo, hi int) // called for rows of C that are computed; may be nil
 }
 
 // Gemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k, op(B) is k×n and C is m×n, all row-major with
@@ -25,13 +27,20 @@ type product struct {
 // Error: |C - exact| ≤ (k+2)·2⁻²⁴·(|alpha|·|op(A)|·|op(B)| + |beta·C|) element by element, the bound of any float32
 // summation; typically smaller by a factor of √k.
 func Gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	gemm(Threads(), product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc})
+	gemm(Threads(), product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, nil})
+}
+
+// GemmThen is [Gemm], and calls done for ranges [lo,hi) of rows of C, which together are all of them, each when its
+// rows are computed: mostly while they are still in a cache. Calls may run at the same time, and how they cut C may depend
+// on the number of threads.
+func GemmThen(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, done func(lo, hi int)) {
+	gemm(Threads(), product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, done})
 }
 
 // GemmSerial is [Gemm] on the calling goroutine alone, bit for bit the same: for callers that already run in
 // parallel over many products, such as the heads of an attention layer.
 func GemmSerial(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	gemm(1, product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc})
+	gemm(1, product{transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, nil})
 }
 
 func gemm(threads int, p product) {
@@ -41,9 +50,20 @@ func gemm(threads int, p product) {
 	}
 	if p.k == 0 || p.alpha == 0 {
 		p.scaleC()
+		p.finish(threads)
 		return
 	}
 	active.Load().gemm(p, threads)
+}
+
+// doneRows is how many rows of C one call of done gets where they are not at hand.
+const doneRows = 64
+
+// finish calls done for all rows.
+func (p *product) finish(threads int) {
+	if p.done != nil {
+		parallel(threads, p.m, doneRows, p.done)
+	}
 }
 
 // scaleC sets C to beta·C.

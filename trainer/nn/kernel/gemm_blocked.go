@@ -96,6 +96,7 @@ func (t *tile) gemm(p product, threads int) {
 	}
 	if s := splits(p.m, p.n, p.k); s > 1 {
 		t.gemmSplit(p, s, threads)
+		p.finish(threads)
 		return
 	}
 	t.gemmPanels(&p, threads, balance(p.k, panelDepth), panelCols)
@@ -107,10 +108,17 @@ func (t *tile) gemmPanels(p *product, threads, depth, cols int) {
 	for j := 0; j < p.n; j += cols {
 		for l := 0; l < p.k; l += depth {
 			b := t.newPanel(p.sub(0, p.m, j, min(cols, p.n-j), l, min(depth, p.k-l)), threads)
+			// Rows are done with the last panel, if a task makes whole ones.
+			if j+cols < p.n || l+depth < p.k || b.colTasks > 1 {
+				b.done = nil
+			} else {
+				p.done = nil
+			}
 			if rest := p.k - l - depth; threads == 1 && rest > 0 {
 				b.fetch(p.sub(0, p.m, j, b.n, l+depth, min(depth, rest)))
 			}
 			b.compute()
 		}
 	}
+	p.finish(threads)
 }

@@ -133,6 +133,9 @@ func (b *panel) task(i int) {
 		a = aheadOf(calls, b.regionA(next, min(next+b.blockRows, b.m)))
 	}
 	b.block(row, row1, col, col1, a)
+	if b.done != nil {
+		b.done(row, row1)
+	}
 }
 
 // packRowsB packs the terms l to end of op(B) = B, all slivers.

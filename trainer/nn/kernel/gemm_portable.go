@@ -37,6 +37,7 @@ func gemmPortable(p product, threads int) {
 			beta = 1
 		}
 	})
+	p.finish(threads)
 }
 
 func transpose(t bool) blas.Transpose {

@@ -39,7 +39,7 @@ func (t *tile) gemmSplit(p product, s, threads int) {
 		i, j := task/colTasks%rowTasks*rows, task%colTasks*cols
 		l := part * depth
 		q := p.sub(i, min(rows, p.m-i), j, min(cols, p.n-j), l, min(depth, p.k-l))
-		q.alpha, q.beta = 1, 0
+		q.alpha, q.beta, q.done = 1, 0, nil
 		q.c, q.ldc = buf.x[part*size+i*p.n+j:], p.n
 		t.gemmPanels(&q, 1, balance(q.k, splitDepth), cols)
 	})

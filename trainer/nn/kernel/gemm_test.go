@@ -269,6 +269,49 @@ func firstDifference(x, y []float32) int {
 	return -1
 }
 
+// TestGemmThen: every row is done once, and was computed before.
+func TestGemmThen(t *testing.T) {
+	t.Cleanup(func() { SetThreads(0) })
+	cases := []gemmCase{
+		{m: 700, n: 130, k: 60, alpha: 1},
+		{m: 61, n: 900, k: 1200, alpha: 1}, // columns are shared among tasks
+		{m: 61, n: 75, k: 5003, alpha: 1, transA: true},
+		{m: 50, n: 2100, k: 2100, alpha: 1},
+		{m: 5, n: 3, k: 2, alpha: 1},
+		{m: 70, n: 3, k: 2, alpha: 0},
+	}
+	eachSet(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(11, 12))
+		for _, g := range cases {
+			p := g.operands(r)
+			want := p.run()
+			for threads := 1; threads <= 3; threads++ {
+				SetThreads(threads)
+				got := slices.Clone(p.c)
+				calls := make([]int, p.m)
+				GemmThen(p.transA, p.transB, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, got, p.ldc, func(lo, hi int) {
+					for i := lo; i < hi; i++ {
+						calls[i]++
+						for j := range p.n {
+							got[i*p.ldc+j] *= 2
+						}
+					}
+				})
+				for i := range p.m {
+					if calls[i] != 1 {
+						t.Fatalf("%v, %d threads: row %d was done %d times", g, threads, i, calls[i])
+					}
+					for j := range p.n {
+						if at := i*p.ldc + j; got[at] != 2*want[at] {
+							t.Fatalf("%v, %d threads: row %d was done before it was computed", g, threads, i)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestGemmRefusesWrongArguments(t *testing.T) {
 	x := make([]float32, 6)
 	for name, call := range map[string]func(){

@@ -27,7 +27,12 @@ type set struct {
 	exp, tanh, gelu func(dst, x []float32)
 	geluGrad        func(dx, x, dy []float32)
 	// expSum sets dst to exp(x - shift) and returns the sum of dst.
-	expSum   func(dst, x []float32, shift float32) float32
+	expSum func(dst, x []float32, shift float32) float32
+	// softmaxGrad sets dx[i] = y[i]·(dx[i] - Σ y[j]·dx[j]).
+	softmaxGrad func(dx, y []float32)
+	// dropout is Dropout, with the threshold in each of four 16-bit lanes.
+	dropout func(dst, x []float32, key, threshold uint64, scale float32)
+
 	max      func(x []float32) float32
 	add, mul func(dst, x, y []float32)
 	axpy     func(alpha float32, x, y []float32)

@@ -19,6 +19,7 @@ func init() {
 		gemm: tAVX512.gemm, packUnit: tAVX512.nr, packedLen: tAVX512.packedLen, packB: tAVX512.packRows, gemmPacked: tAVX512.gemmPacked,
 		exp: expAVX512, tanh: tanhAVX512, gelu: geluAVX512, geluGrad: geluGradAVX512, expSum: expSumAVX512, max: maxAVX512,
 		add: addAVX512, mul: mulAVX512, axpy: axpyAVX512, scale: scaleAVX512, sum: sumAVX512, dot: dotAVX512, adam: adamAVX512,
+		softmaxGrad: softmaxGradAVX512, dropout: dropoutAVX512,
 		peak: peakAVX512, peakFLOPs: 12 * 16 * 2,
 	}
 	tAVX2 := &tile{
@@ -31,6 +32,7 @@ func init() {
 		gemm: tAVX2.gemm, packUnit: tAVX2.nr, packedLen: tAVX2.packedLen, packB: tAVX2.packRows, gemmPacked: tAVX2.gemmPacked,
 		exp: expAVX2, tanh: tanhAVX2, gelu: geluAVX2, geluGrad: geluGradAVX2, expSum: expSumAVX2, max: maxAVX2,
 		add: addAVX2, mul: mulAVX2, axpy: axpyAVX2, scale: scaleAVX2, sum: sumAVX2, dot: dotAVX2, adam: adamAVX2,
+		softmaxGrad: softmaxGradAVX2, dropout: dropoutAVX2,
 		peak: peakAVX2, peakFLOPs: 12 * 8 * 2,
 	}
 	x := &cpu.X86

@@ -64,6 +64,39 @@ func Softmax(dst, x []float32, rows, cols int) {
 	Parallel(rows, max(1, grain/cols), do)
 }
 
+// SoftmaxGrad turns each row of dx, the gradient at y = softmax(x), into that at x: dx[i] ← y[i]·(dx[i] - Σ y[j]·dx[j]).
+// Both are rows×cols. Error ≤ (cols+2)·2⁻²³·|y[i]|·(|dx[i]| + Σ |y[j]·dx[j]|).
+func SoftmaxGrad(dx, y []float32, rows, cols int) {
+	if rows < 0 || cols < 0 || len(dx) != rows*cols || len(y) != rows*cols {
+		panic(fmt.Sprintf("kernel.SoftmaxGrad: %d rows of %d want %d elements; have dx %d, y %d", rows, cols, rows*cols, len(dx), len(y)))
+	}
+	if rows == 0 || cols == 0 {
+		return
+	}
+	s := active.Load()
+	Parallel(rows, max(1, grain/cols), func(lo, hi int) {
+		for i := lo * cols; i < hi*cols; i += cols {
+			s.softmaxGrad(dx[i:i+cols], y[i:i+cols])
+		}
+	})
+}
+
+// DropoutLevels is into how many levels of probability [Dropout] divides 0 to 1.
+const DropoutLevels = 1 << 15
+
+// Dropout sets dst[i] to 0·x[i] with the probability drop/[DropoutLevels], and else to scale·x[i]. Which elements are
+// dropped is a function of key and i, the same for every kernel set: 15 bits of the SplitMix64 sequence (Steele, Lea
+// and Flood 2014) that starts at key, four elements a number. It runs on the calling goroutine.
+func Dropout(dst, x []float32, key uint64, drop int, scale float32) {
+	sameLen("Dropout", len(dst), len(x))
+	if drop < 0 || drop >= DropoutLevels {
+		panic(fmt.Sprintf("kernel.Dropout: drop %d is not in [0, %d)", drop, DropoutLevels))
+	}
+	if len(x) > 0 {
+		active.Load().dropout(dst, x, key, uint64(drop)*0x0001000100010001, scale)
+	}
+}
+
 // Add sets dst[i] = x[i] + y[i].
 func Add(dst, x, y []float32) {
 	sameLen("Add", len(dst), len(x), len(y))

@@ -1126,6 +1126,78 @@ done:
 	VZEROUPPER
 	RET
 
+// func softmaxGradAVX512(dx []float32, y []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·softmaxGradAVX512(SB), NOSPLIT, $0-48
+	VXORPS Z0, Z0, Z0
+	MOVQ   y_len+32(FP), AX
+	MOVQ   dx_base+0(FP), CX
+	MOVQ   y_base+24(FP), DX
+	SUBQ   $0x10, AX
+	JL     sum_tail
+
+sum_loop:
+	VMOVUPS     (CX), Z1
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z1, Z2, Z0
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, AX
+	JGE         sum_loop
+
+sum_tail:
+	ADDQ        $0x10, AX
+	JZ          sum_done
+	MOVQ        $-1, BX
+	BZHIQ       AX, BX, AX
+	KMOVW       AX, K1
+	VMOVUPS.Z   (CX), K1, Z1
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z1, Z2, Z0
+
+sum_done:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVHLPS      X0, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VBROADCASTSS  X0, Z0
+	MOVQ          y_len+32(FP), AX
+	MOVQ          dx_base+0(FP), CX
+	MOVQ          y_base+24(FP), DX
+	SUBQ          $0x10, AX
+	JL            tail
+
+loop:
+	VMOVUPS (CX), Z1
+	VMOVUPS (DX), Z2
+	VSUBPS  Z0, Z1, Z1
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, (CX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, AX
+	JGE     loop
+
+tail:
+	ADDQ      $0x10, AX
+	JZ        done
+	MOVQ      $-1, BX
+	BZHIQ     AX, BX, AX
+	KMOVW     AX, K1
+	VMOVUPS.Z (CX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VSUBPS    Z0, Z1, Z1
+	VMULPS    Z2, Z1, Z1
+	VMOVUPS   Z1, K1, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func maxAVX512(x []float32) float32
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·maxAVX512(SB), NOSPLIT, $0-28
@@ -1502,6 +1574,125 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+// func dropoutAVX512(dst []float32, x []float32, key uint64, threshold uint64, scale float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·dropoutAVX512(SB), NOSPLIT, $0-68
+	VPBROADCASTQ key+48(FP), Y0
+	VPBROADCASTQ threshold+56(FP), Y1
+	VMOVDQU      golden4<>+0(SB), Y2
+	VPADDQ       Y2, Y0, Y0
+	VMOVDQU      next4<>+0(SB), Y2
+	VMOVDQU      high4<>+0(SB), Y3
+	VMOVDQU      mixA4<>+0(SB), Y4
+	VMOVDQU      mixB4<>+0(SB), Y5
+	VBROADCASTSS scale+64(FP), Z6
+	MOVQ         x_len+32(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         x_base+24(FP), DX
+	SUBQ         $0x10, AX
+	JL           tail
+
+loop:
+	VMOVDQA   Y0, Y7
+	VPADDQ    Y2, Y0, Y0
+	VPSRLQ    $0x1e, Y7, Y8
+	VPXOR     Y8, Y7, Y7
+	VPMULLQ   Y4, Y7, Y7
+	VPSRLQ    $0x1b, Y7, Y8
+	VPXOR     Y8, Y7, Y7
+	VPMULLQ   Y5, Y7, Y7
+	VPSRLQ    $0x1f, Y7, Y8
+	VPXOR     Y8, Y7, Y7
+	VPOR      Y3, Y7, Y7
+	VPSUBQ    Y1, Y7, Y7
+	VPMOVW2M  Y7, K1
+	VMOVAPS.Z Z6, K1, Z7
+	VMOVUPS   (DX), Z8
+	VMULPS    Z7, Z8, Z8
+	VMOVUPS   Z8, (CX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, AX
+	JGE       loop
+
+tail:
+	ADDQ      $0x10, AX
+	JZ        done
+	MOVQ      $-1, BX
+	BZHIQ     AX, BX, AX
+	KMOVW     AX, K1
+	VMOVDQA   Y0, Y7
+	VPADDQ    Y2, Y0, Y0
+	VPSRLQ    $0x1e, Y7, Y0
+	VPXOR     Y0, Y7, Y7
+	VPMULLQ   Y4, Y7, Y7
+	VPSRLQ    $0x1b, Y7, Y0
+	VPXOR     Y0, Y7, Y7
+	VPMULLQ   Y5, Y7, Y7
+	VPSRLQ    $0x1f, Y7, Y0
+	VPXOR     Y0, Y7, Y7
+	VPOR      Y3, Y7, Y7
+	VPSUBQ    Y1, Y7, Y7
+	VPMOVW2M  Y7, K2
+	VMOVAPS.Z Z6, K2, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA golden4<>+0(SB)/4, $0x7f4a7c15
+DATA golden4<>+4(SB)/4, $0x9e3779b9
+DATA golden4<>+8(SB)/4, $0xfe94f82a
+DATA golden4<>+12(SB)/4, $0x3c6ef372
+DATA golden4<>+16(SB)/4, $0x7ddf743f
+DATA golden4<>+20(SB)/4, $0xdaa66d2c
+DATA golden4<>+24(SB)/4, $0xfd29f054
+DATA golden4<>+28(SB)/4, $0x78dde6e5
+GLOBL golden4<>(SB), RODATA|NOPTR, $32
+
+DATA next4<>+0(SB)/4, $0xfd29f054
+DATA next4<>+4(SB)/4, $0x78dde6e5
+DATA next4<>+8(SB)/4, $0xfd29f054
+DATA next4<>+12(SB)/4, $0x78dde6e5
+DATA next4<>+16(SB)/4, $0xfd29f054
+DATA next4<>+20(SB)/4, $0x78dde6e5
+DATA next4<>+24(SB)/4, $0xfd29f054
+DATA next4<>+28(SB)/4, $0x78dde6e5
+GLOBL next4<>(SB), RODATA|NOPTR, $32
+
+DATA high4<>+0(SB)/4, $0x80008000
+DATA high4<>+4(SB)/4, $0x80008000
+DATA high4<>+8(SB)/4, $0x80008000
+DATA high4<>+12(SB)/4, $0x80008000
+DATA high4<>+16(SB)/4, $0x80008000
+DATA high4<>+20(SB)/4, $0x80008000
+DATA high4<>+24(SB)/4, $0x80008000
+DATA high4<>+28(SB)/4, $0x80008000
+GLOBL high4<>(SB), RODATA|NOPTR, $32
+
+DATA mixA4<>+0(SB)/4, $0x1ce4e5b9
+DATA mixA4<>+4(SB)/4, $0xbf58476d
+DATA mixA4<>+8(SB)/4, $0x1ce4e5b9
+DATA mixA4<>+12(SB)/4, $0xbf58476d
+DATA mixA4<>+16(SB)/4, $0x1ce4e5b9
+DATA mixA4<>+20(SB)/4, $0xbf58476d
+DATA mixA4<>+24(SB)/4, $0x1ce4e5b9
+DATA mixA4<>+28(SB)/4, $0xbf58476d
+GLOBL mixA4<>(SB), RODATA|NOPTR, $32
+
+DATA mixB4<>+0(SB)/4, $0x133111eb
+DATA mixB4<>+4(SB)/4, $0x94d049bb
+DATA mixB4<>+8(SB)/4, $0x133111eb
+DATA mixB4<>+12(SB)/4, $0x94d049bb
+DATA mixB4<>+16(SB)/4, $0x133111eb
+DATA mixB4<>+20(SB)/4, $0x94d049bb
+DATA mixB4<>+24(SB)/4, $0x133111eb
+DATA mixB4<>+28(SB)/4, $0x94d049bb
+GLOBL mixB4<>(SB), RODATA|NOPTR, $32
 
 // func expAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
@@ -2091,6 +2282,76 @@ done:
 	VZEROUPPER
 	RET
 
+// func softmaxGradAVX2(dx []float32, y []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxGradAVX2(SB), NOSPLIT, $0-48
+	VXORPS Y0, Y0, Y0
+	MOVQ   y_len+32(FP), AX
+	MOVQ   dx_base+0(FP), CX
+	MOVQ   y_base+24(FP), DX
+	SUBQ   $0x08, AX
+	JL     sum_tail
+
+sum_loop:
+	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y1, Y2, Y0
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, AX
+	JGE         sum_loop
+
+sum_tail:
+	ADDQ        $0x08, AX
+	JZ          sum_done
+	LEAQ        mask8<>+0(SB), BX
+	NEGQ        AX
+	VMOVUPS     32(BX)(AX*4), Y1
+	VMASKMOVPS  (CX), Y1, Y2
+	VMASKMOVPS  (DX), Y1, Y1
+	VFMADD231PS Y2, Y1, Y0
+
+sum_done:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVQ         y_len+32(FP), AX
+	MOVQ         dx_base+0(FP), CX
+	MOVQ         y_base+24(FP), DX
+	SUBQ         $0x08, AX
+	JL           tail
+
+loop:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VSUBPS  Y0, Y1, Y1
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, AX
+	JGE     loop
+
+tail:
+	ADDQ       $0x08, AX
+	JZ         done
+	LEAQ       mask8<>+0(SB), BX
+	NEGQ       AX
+	VMOVUPS    32(BX)(AX*4), Y1
+	VMASKMOVPS (CX), Y1, Y2
+	VMASKMOVPS (DX), Y1, Y3
+	VSUBPS     Y0, Y2, Y2
+	VMULPS     Y3, Y2, Y2
+	VMASKMOVPS Y2, Y1, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func maxAVX2(x []float32) float32
 // Requires: AVX, SSE
 TEXT ·maxAVX2(SB), NOSPLIT, $0-28
@@ -2443,3 +2704,132 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+// func dropoutAVX2(dst []float32, x []float32, key uint64, threshold uint64, scale float32)
+// Requires: AVX, AVX2
+TEXT ·dropoutAVX2(SB), NOSPLIT, $0-68
+	VPBROADCASTQ key+48(FP), X0
+	VPBROADCASTQ threshold+56(FP), X1
+	VMOVDQU      golden2<>+0(SB), X2
+	VPADDQ       X2, X0, X0
+	VMOVDQU      next2<>+0(SB), X2
+	VMOVDQU      high2<>+0(SB), X3
+	VMOVDQU      mixA2<>+0(SB), X4
+	VMOVDQU      mixB2<>+0(SB), X5
+	VBROADCASTSS scale+64(FP), Y6
+	MOVQ         x_len+32(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         x_base+24(FP), DX
+	SUBQ         $0x08, AX
+	JL           tail
+
+loop:
+	VMOVDQA   X0, X7
+	VPADDQ    X2, X0, X0
+	VPSRLQ    $0x1e, X7, X8
+	VPXOR     X8, X7, X7
+	VPSRLQ    $0x20, X7, X8
+	VPSRLQ    $0x20, X4, X9
+	VPMULUDQ  X4, X8, X8
+	VPMULUDQ  X9, X7, X9
+	VPADDQ    X9, X8, X8
+	VPSLLQ    $0x20, X8, X8
+	VPMULUDQ  X4, X7, X7
+	VPADDQ    X8, X7, X7
+	VPSRLQ    $0x1b, X7, X8
+	VPXOR     X8, X7, X7
+	VPSRLQ    $0x20, X7, X8
+	VPSRLQ    $0x20, X5, X9
+	VPMULUDQ  X5, X8, X8
+	VPMULUDQ  X9, X7, X9
+	VPADDQ    X9, X8, X8
+	VPSLLQ    $0x20, X8, X8
+	VPMULUDQ  X5, X7, X7
+	VPADDQ    X8, X7, X7
+	VPSRLQ    $0x1f, X7, X8
+	VPXOR     X8, X7, X7
+	VPOR      X3, X7, X7
+	VPSUBQ    X1, X7, X7
+	VPMOVSXWD X7, Y7
+	VPSRAD    $0x1f, Y7, Y7
+	VANDPS    Y6, Y7, Y7
+	VMOVUPS   (DX), Y8
+	VMULPS    Y7, Y8, Y8
+	VMOVUPS   Y8, (CX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x20, DX
+	SUBQ      $0x08, AX
+	JGE       loop
+
+tail:
+	ADDQ       $0x08, AX
+	JZ         done
+	LEAQ       mask8<>+0(SB), BX
+	NEGQ       AX
+	VMOVUPS    32(BX)(AX*4), Y7
+	VMOVDQA    X0, X8
+	VPADDQ     X2, X0, X0
+	VPSRLQ     $0x1e, X8, X0
+	VPXOR      X0, X8, X8
+	VPSRLQ     $0x20, X8, X0
+	VPSRLQ     $0x20, X4, X2
+	VPMULUDQ   X4, X0, X0
+	VPMULUDQ   X2, X8, X2
+	VPADDQ     X2, X0, X0
+	VPSLLQ     $0x20, X0, X0
+	VPMULUDQ   X4, X8, X8
+	VPADDQ     X0, X8, X8
+	VPSRLQ     $0x1b, X8, X0
+	VPXOR      X0, X8, X8
+	VPSRLQ     $0x20, X8, X0
+	VPSRLQ     $0x20, X5, X2
+	VPMULUDQ   X5, X0, X0
+	VPMULUDQ   X2, X8, X2
+	VPADDQ     X2, X0, X0
+	VPSLLQ     $0x20, X0, X0
+	VPMULUDQ   X5, X8, X8
+	VPADDQ     X0, X8, X8
+	VPSRLQ     $0x1f, X8, X0
+	VPXOR      X0, X8, X8
+	VPOR       X3, X8, X8
+	VPSUBQ     X1, X8, X8
+	VPMOVSXWD  X8, Y0
+	VPSRAD     $0x1f, Y0, Y0
+	VANDPS     Y6, Y0, Y0
+	VMASKMOVPS (DX), Y7, Y1
+	VMULPS     Y0, Y1, Y1
+	VMASKMOVPS Y1, Y7, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA golden2<>+0(SB)/4, $0x7f4a7c15
+DATA golden2<>+4(SB)/4, $0x9e3779b9
+DATA golden2<>+8(SB)/4, $0xfe94f82a
+DATA golden2<>+12(SB)/4, $0x3c6ef372
+GLOBL golden2<>(SB), RODATA|NOPTR, $16
+
+DATA next2<>+0(SB)/4, $0xfe94f82a
+DATA next2<>+4(SB)/4, $0x3c6ef372
+DATA next2<>+8(SB)/4, $0xfe94f82a
+DATA next2<>+12(SB)/4, $0x3c6ef372
+GLOBL next2<>(SB), RODATA|NOPTR, $16
+
+DATA high2<>+0(SB)/4, $0x80008000
+DATA high2<>+4(SB)/4, $0x80008000
+DATA high2<>+8(SB)/4, $0x80008000
+DATA high2<>+12(SB)/4, $0x80008000
+GLOBL high2<>(SB), RODATA|NOPTR, $16
+
+DATA mixA2<>+0(SB)/4, $0x1ce4e5b9
+DATA mixA2<>+4(SB)/4, $0xbf58476d
+DATA mixA2<>+8(SB)/4, $0x1ce4e5b9
+DATA mixA2<>+12(SB)/4, $0xbf58476d
+GLOBL mixA2<>(SB), RODATA|NOPTR, $16
+
+DATA mixB2<>+0(SB)/4, $0x133111eb
+DATA mixB2<>+4(SB)/4, $0x94d049bb
+DATA mixB2<>+8(SB)/4, $0x133111eb
+DATA mixB2<>+12(SB)/4, $0x94d049bb
+GLOBL mixB2<>(SB), RODATA|NOPTR, $16

@@ -26,6 +26,9 @@ var portable = set{
 	sum:      sumPortable,
 	dot:      dotPortable,
 	adam:     adamPortable,
+
+	softmaxGrad: softmaxGradPortable,
+	dropout:     dropoutPortable,
 }
 
 // Constants of exp: the range in which it is neither 0 nor +Inf, log2(e), and ln 2 in two parts, the first with so
@@ -235,5 +238,51 @@ func adamPortable(w, m, v, g []float32, c *adamConstants) {
 		m[i], v[i] = mi, vi
 		d := float32(math.Sqrt(float64(vi)))*c[adamInvSqrtCorrection] + c[adamEps]
 		w[i] -= c[adamDecay]*w[i] + c[adamStepSize]*(mi/d)
+	}
+}
+
+func softmaxGradPortable(dx, y []float32) {
+	var sum float32
+	for i, v := range y {
+		sum += v * dx[i]
+	}
+	for i, v := range y {
+		dx[i] = v * (dx[i] - sum)
+	}
+}
+
+// golden is the odd integer nearest to 2⁶⁴ divided by the golden ratio: the increment of SplitMix64 (Steele, Lea and
+// Flood 2014).
+const golden = 0x9e3779b97f4a7c15
+
+// mix is SplitMix64's output function.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// dropoutPortable hashes four elements at once. In each of four 16-bit lanes, 15 random bits are compared with the
+// threshold: the highest bit, which is set before, is left set if they are not below. So it takes up the borrow of the
+// subtraction, and lanes do not disturb each other.
+func dropoutPortable(dst, x []float32, key, threshold uint64, scale float32) {
+	const high = 0x8000800080008000
+	f := [2]float32{0, scale} // a product with either costs less than a branch that a random mask mispredicts
+	j := 0
+	for ; j+4 <= len(x); j += 4 {
+		key += golden
+		r := (mix(key) | high) - threshold
+		s, d := x[j:j+4:j+4], dst[j:j+4:j+4]
+		d[0] = s[0] * f[r>>15&1]
+		d[1] = s[1] * f[r>>31&1]
+		d[2] = s[2] * f[r>>47&1]
+		d[3] = s[3] * f[r>>63]
+	}
+	if j < len(x) {
+		r := (mix(key+golden) | high) - threshold
+		for ; j < len(x); j++ {
+			dst[j] = x[j] * f[r>>15&1]
+			r >>= 16
+		}
 	}
 }

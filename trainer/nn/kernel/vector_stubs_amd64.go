@@ -29,6 +29,11 @@ func geluGradAVX512(dx []float32, x []float32, dy []float32)
 //go:noescape
 func expSumAVX512(dst []float32, x []float32, shift float32) float32
 
+// softmaxGradAVX512 sets dx[i] = y[i]·(dx[i] - Σ y[j]·dx[j]).
+//
+//go:noescape
+func softmaxGradAVX512(dx []float32, y []float32)
+
 // maxAVX512 returns the largest element of x; NaNs are passed over.
 //
 //go:noescape
@@ -69,6 +74,11 @@ func dotAVX512(x []float32, y []float32) float64
 //go:noescape
 func adamAVX512(w []float32, m []float32, v []float32, g []float32, c *[8]float32)
 
+// dropoutAVX512 sets dst[i] to scale·x[i] or 0·x[i], as vector_portable.go says.
+//
+//go:noescape
+func dropoutAVX512(dst []float32, x []float32, key uint64, threshold uint64, scale float32)
+
 // expAVX2 sets dst[i] = exp(x[i]).
 //
 //go:noescape
@@ -93,6 +103,11 @@ func geluGradAVX2(dx []float32, x []float32, dy []float32)
 //
 //go:noescape
 func expSumAVX2(dst []float32, x []float32, shift float32) float32
+
+// softmaxGradAVX2 sets dx[i] = y[i]·(dx[i] - Σ y[j]·dx[j]).
+//
+//go:noescape
+func softmaxGradAVX2(dx []float32, y []float32)
 
 // maxAVX2 returns the largest element of x; NaNs are passed over.
 //
@@ -133,3 +148,8 @@ func dotAVX2(x []float32, y []float32) float64
 //
 //go:noescape
 func adamAVX2(w []float32, m []float32, v []float32, g []float32, c *[8]float32)
+
+// dropoutAVX2 sets dst[i] to scale·x[i] or 0·x[i], as vector_portable.go says.
+//
+//go:noescape
+func dropoutAVX2(dst []float32, x []float32, key uint64, threshold uint64, scale float32)

@@ -295,6 +295,74 @@ func adam64(w, m, v, g, lr, b1, b2, eps, decay float64, step int) (float64, floa
 	return w - lr*mhat/denominator, m, v
 }
 
+func TestSoftmaxGrad(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(9, 9))
+		for _, cols := range []int{1, 2, 7, 8, 15, 16, 17, 33, 65, 257} {
+			const rows = 5
+			y, dx := fill(r, make([]float32, rows*cols)), fill(r, make([]float32, rows*cols))
+			Softmax(y, y, rows, cols)
+			got := slices.Clone(dx)
+			SoftmaxGrad(got, y, rows, cols)
+			for i := range rows {
+				var sum, size float64
+				for j := i * cols; j < (i+1)*cols; j++ {
+					sum += float64(y[j]) * float64(dx[j])
+					size += math.Abs(float64(y[j]) * float64(dx[j]))
+				}
+				for j := i * cols; j < (i+1)*cols; j++ {
+					want := float64(y[j]) * (float64(dx[j]) - sum)
+					bound := float64(cols+2) * 0x1p-23 * float64(y[j]) * (math.Abs(float64(dx[j])) + size)
+					if !(math.Abs(float64(got[j])-want) <= bound) {
+						t.Fatalf("%d columns: element %d is %g, want %g ± %g", cols, j, got[j], want, bound)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestDropout: every set drops the same elements, as many as were asked for, and scales the others.
+func TestDropout(t *testing.T) {
+	const n, drop, scale = 100_003, DropoutLevels / 10, 1.25
+	r := rand.New(rand.NewPCG(10, 10))
+	x := fill(r, make([]float32, n))
+	x[7] = guard // a NaN is seen, dropped or not
+	want := make([]float32, n)
+	dropoutPortable(want, x, 42, drop*0x0001000100010001, scale)
+	dropped := 0
+	for i, v := range want {
+		switch {
+		case i == 7 && v == v:
+			t.Error("a NaN is lost")
+		case v == 0:
+			dropped++
+		case i != 7 && v != x[i]*scale:
+			t.Fatalf("element %d became %g, was %g", i, v, x[i])
+		}
+	}
+	if share := float64(dropped) / n; math.Abs(share-0.1) > 0.005 {
+		t.Errorf("%g of the elements were dropped, want 0.1", share)
+	}
+	eachSet(t, func(t *testing.T) {
+		for _, k := range []int{0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 33, n} {
+			got := slices.Repeat([]float32{-3}, k+1)
+			Dropout(got[:k], x[:k], 42, drop, scale)
+			if i := firstDifference(got[:k], want); i >= 0 {
+				t.Errorf("length %d: element %d is %g, want %g", k, i, got[i], want[i])
+			}
+			if got[k] != -3 {
+				t.Errorf("length %d: the element behind was overwritten", k)
+			}
+		}
+		y := slices.Clone(x)
+		Dropout(y, y, 42, 0, 1)
+		if i := firstDifference(y, x); i >= 0 {
+			t.Errorf("nothing was to be dropped, but element %d changed", i)
+		}
+	})
+}
+
 func TestAdam(t *testing.T) {
 	t.Cleanup(func() { SetThreads(0) })
 	const lr, b1, b2, eps, decay = 1e-3, 0.9, 0.999, 1e-8, 0.05

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -14,6 +16,7 @@ func (i *isa) vectors() {
 	i.gelu()
 	i.geluGrad()
 	i.expSum()
+	i.softmaxGrad()
 	i.maximum()
 	i.elementwise("add", "dst[i] = x[i] + y[i]", func(x, y reg.VecVirtual) { VADDPS(y, x, x) })
 	i.elementwise("mul", "dst[i] = x[i]·y[i]", func(x, y reg.VecVirtual) { VMULPS(y, x, x) })
@@ -22,6 +25,7 @@ func (i *isa) vectors() {
 	i.sum()
 	i.dot()
 	i.adam()
+	i.dropout()
 }
 
 // function starts a function.
@@ -34,25 +38,30 @@ func (i *isa) function(name, signature, doc string) {
 // each emits body for every vector of the slices, whose pointers it advances; the last time, for fewer elements than
 // a vector has, with a mask.
 func (i *isa) each(length string, slices []string, body func(mem []Mem, mask reg.Register)) {
+	i.pass("", length, slices, body)
+}
+
+// pass is each, with a prefix of its labels, for functions that make several passes.
+func (i *isa) pass(name, length string, slices []string, body func(mem []Mem, mask reg.Register)) {
 	n := Load(Param(length).Len(), GP64())
 	mem := make([]Mem, len(slices))
 	for s, name := range slices {
 		mem[s] = Mem{Base: Load(Param(name).Base(), GP64())}
 	}
 	SUBQ(U8(uint8(i.lanes)), n)
-	JL(LabelRef("tail"))
-	Label("loop")
+	JL(LabelRef(name + "tail"))
+	Label(name + "loop")
 	body(mem, nil)
 	for _, m := range mem {
 		ADDQ(U8(uint8(i.bytes())), m.Base)
 	}
 	SUBQ(U8(uint8(i.lanes)), n)
-	JGE(LabelRef("loop"))
-	Label("tail")
+	JGE(LabelRef(name + "loop"))
+	Label(name + "tail")
 	ADDQ(U8(uint8(i.lanes)), n)
-	JZ(LabelRef("done"))
+	JZ(LabelRef(name + "done"))
 	body(mem, i.mask(n.(reg.GPVirtual)))
-	Label("done")
+	Label(name + "done")
 }
 
 func (i *isa) read(m Mem, mask reg.Register) reg.VecVirtual {
@@ -90,6 +99,13 @@ var (
 		0.025598603422552723, -0.1250756751580752, 0.20662137999779182, -0.14594757873542732, 0.14297962716525706,
 		0.027260534339331566, 0.08809751819014776, 0.08885675303520026, 0.0958673218753482, 0.09574151729372936,
 	}
+)
+
+// SplitMix64's, as in vector_portable.go.
+const (
+	golden uint64 = 0x9e3779b97f4a7c15
+	mixA   uint64 = 0xbf58476d1ce4e5b9
+	mixB   uint64 = 0x94d049bb133111eb
 )
 
 const (
@@ -257,6 +273,101 @@ func (i *isa) expSum() {
 	i.returnReduced(sum, VADDPS, VADDSS)
 }
 
+func (i *isa) softmaxGrad() {
+	i.function("softmaxGrad", "func(dx, y []float32)", "sets dx[i] = y[i]·(dx[i] - Σ y[j]·dx[j]).")
+	sum := i.zero()
+	i.pass("sum_", "y", []string{"dx", "y"}, func(mem []Mem, mask reg.Register) {
+		dx, y := i.read(mem[0], mask), i.read(mem[1], mask)
+		VFMADD231PS(dx, y, sum)
+	})
+	VBROADCASTSS(i.reduced(sum, VADDPS, VADDSS).AsX(), sum)
+	i.pass("", "y", []string{"dx", "y"}, func(mem []Mem, mask reg.Register) {
+		dx, y := i.read(mem[0], mask), i.read(mem[1], mask)
+		VSUBPS(sum, dx, dx)
+		VMULPS(y, dx, dx)
+		i.store(dx, mask, mem[0])
+	})
+	end()
+}
+
+// dropout hashes four elements a 64-bit word, as many words as a vector has elements for.
+func (i *isa) dropout() {
+	i.function("dropout", "func(dst, x []float32, key, threshold uint64, scale float32)",
+		"sets dst[i] to scale·x[i] or 0·x[i], as vector_portable.go says.")
+	words := i.lanes / 4
+	hash := func() reg.VecVirtual {
+		if i.wide() {
+			return YMM()
+		}
+		return XMM()
+	}
+	load := func(name string, word func(j int) uint64) reg.VecVirtual {
+		v := hash()
+		VMOVDQU(constData(fmt.Sprintf("%s%d", name, words), 2*words, func(j int) Constant {
+			return U32(uint32(word(j/2) >> (32 * (j % 2))))
+		}), v)
+		return v
+	}
+	same := func(x uint64) func(int) uint64 { return func(int) uint64 { return x } }
+	key, threshold := hash(), hash()
+	VPBROADCASTQ(address("key"), key)
+	VPBROADCASTQ(address("threshold"), threshold)
+	VPADDQ(load("golden", func(j int) uint64 { return golden * uint64(j+1) }), key, key)
+	next := load("next", same(golden*uint64(words)))
+	high := load("high", same(0x8000800080008000))
+	factors := []reg.VecVirtual{load("mixA", same(mixA)), load("mixB", same(mixB))}
+	scale := i.broadcast("scale")
+
+	shiftXor := func(x reg.VecVirtual, by uint64) {
+		y := hash()
+		VPSRLQ(U8(by), x, y)
+		VPXOR(y, x, x)
+	}
+	multiply := func(x, by reg.VecVirtual) {
+		if i.wide() {
+			VPMULLQ(by, x, x)
+			return
+		}
+		// (xh·2³² + xl)·(bh·2³² + bl) mod 2⁶⁴ = xl·bl + 2³²·(xh·bl + xl·bh)
+		xh, bh := hash(), hash()
+		VPSRLQ(U8(32), x, xh)
+		VPSRLQ(U8(32), by, bh)
+		VPMULUDQ(by, xh, xh)
+		VPMULUDQ(bh, x, bh)
+		VPADDQ(bh, xh, xh)
+		VPSLLQ(U8(32), xh, xh)
+		VPMULUDQ(by, x, x)
+		VPADDQ(xh, x, x)
+	}
+	i.each("x", []string{"dst", "x"}, func(mem []Mem, mask reg.Register) {
+		h := hash()
+		VMOVDQA(key, h)
+		VPADDQ(next, key, key)
+		shiftXor(h, 30)
+		multiply(h, factors[0])
+		shiftXor(h, 27)
+		multiply(h, factors[1])
+		shiftXor(h, 31)
+		VPOR(high, h, h)
+		VPSUBQ(threshold, h, h)
+		// The sign of a 16-bit lane says whether its element is kept.
+		f := i.vec()
+		if i.wide() {
+			k := K()
+			VPMOVW2M(h, k)
+			VMOVAPS_Z(scale, k, f)
+		} else {
+			VPMOVSXWD(h, f)
+			VPSRAD(U8(31), f, f)
+			VANDPS(scale, f, f)
+		}
+		x := i.read(mem[1], mask)
+		VMULPS(f, x, x)
+		i.store(x, mask, mem[0])
+	})
+	end()
+}
+
 func (i *isa) maximum() {
 	i.function("max", "func(x []float32) float32", "returns the largest element of x; NaNs are passed over.")
 	lowest := i.vec()
@@ -280,8 +391,8 @@ func (i *isa) maximum() {
 	i.returnReduced(most, VMAXPS, VMAXSS)
 }
 
-// returnReduced returns the lanes of v brought down to one by f, halving their number each time.
-func (i *isa) returnReduced(v reg.VecVirtual, f, scalar func(ops ...Op)) {
+// reduced returns the lanes of v brought down to one by f, halving their number each time.
+func (i *isa) reduced(v reg.VecVirtual, f, scalar func(ops ...Op)) reg.VecVirtual {
 	y := v.AsY()
 	if i.wide() {
 		high := YMM()
@@ -295,7 +406,12 @@ func (i *isa) returnReduced(v reg.VecVirtual, f, scalar func(ops ...Op)) {
 	f(high, x, x)
 	VMOVSHDUP(x, high)
 	scalar(high, x, x)
-	Store(x, ReturnIndex(0))
+	return v
+}
+
+// returnReduced returns the lanes of v brought down to one by f.
+func (i *isa) returnReduced(v reg.VecVirtual, f, scalar func(ops ...Op)) {
+	Store(i.reduced(v, f, scalar).AsX(), ReturnIndex(0))
 	end()
 }
 
