@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -99,15 +98,12 @@ func BenchmarkGemmOfPeak(b *testing.B) {
 		for threads := 1; threads <= 2; threads++ {
 			b.Run(fmt.Sprintf("%s_x%d/%s/threads=%d", shapeName(shape.gemmCase), shape.batch, s.name, threads), func(b *testing.B) {
 				SetThreads(threads)
-				const rounds = 1 << 15 // of the peak's loop, about 2 ms
+				// Of the peak's loop, some 5 ms: a shorter one would measure how long a goroutine takes to start.
+				const rounds = 1 << 21
 				var ratios []float64
 				for b.Loop() {
 					start := time.Now()
-					var wg sync.WaitGroup
-					for range threads {
-						wg.Go(func() { s.peak(rounds) })
-					}
-					wg.Wait()
+					parallel(threads, threads, 1, func(int, int) { s.peak(rounds) })
 					peak := float64(threads) * rounds * s.peakFLOPs / time.Since(start).Seconds()
 					start = time.Now()
 					for range shape.batch {
