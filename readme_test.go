@@ -232,7 +232,8 @@ func testReadmeSweepFiles(t *testing.T, binary, readme string, blocks []block) {
 	base := map[string]string{
 		"method":     "method: grid",
 		"command":    "command: [run]",
-		"parameters": "parameters: {heads: {values: [2, 4]}, embed_dim: {value: 48}}",
+		"parameters": "parameters: {heads: {values: [2, 4]}, embed_dim: {value: 48}, epochs: {values: [80, 160]}}",
+		"metric":     "metric: {name: loss}",
 	}
 	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|.*\\| `([^`|]+)` \\|$")
 	example := map[string]string{}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"swath/sweeps"
+	"swath/trainer"
 	"swath/trainer/builtin"
 	"swath/trainer/data"
 )
@@ -34,6 +35,11 @@ func (f *sweepFile) checkTrainer() error {
 		if err == nil {
 			err = t.Validate(p.Params)
 		}
+		if err == nil && f.spec.Continue != "" {
+			if err := checkContinue(t, f.spec.Continue, p.Params); err != nil {
+				return f.spec.ErrorAt("continue", "continue: %s (in trial %d)", oneLine(err), i)
+			}
+		}
 		if err == nil {
 			continue
 		}
@@ -54,6 +60,14 @@ func (f *sweepFile) checkTrainer() error {
 		which = fmt.Sprintf("in trial %d; %s of the %s trials%s cannot run", index, thousands(bad), thousands(all), f.beginning())
 	}
 	return f.atParameters(first, which)
+}
+
+// checkContinue looks whether the trainer's trials may go on from each other.
+func checkContinue(t trainer.Trainer, param string, params map[string]any) error {
+	if t.Continues == nil {
+		return fmt.Errorf("trials of trainer %s cannot go on from each other", t.Name)
+	}
+	return t.Continues(param, params)
 }
 
 // beginning says that only the first trials were checked.

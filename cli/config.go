@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/viper"
 
 	"swath/coordinator/dispatch"
+	"swath/sweeps"
 )
 
 // Config is what a verb is told by flags, environment and file; flags come first, then
@@ -35,6 +36,9 @@ type Config struct {
 	Lease       time.Duration
 	Grace       time.Duration
 	Verbose     bool
+
+	CheckpointEvery time.Duration // how often a worker brings a trial's checkpoint, at most
+	CheckpointQuota int64         // bytes of all checkpoints of a coordinator; 0 for the default
 }
 
 // defaultListen is where a coordinator listens, and is looked for, unless told otherwise.
@@ -42,7 +46,7 @@ const defaultListen = "127.0.0.1:7420"
 
 // settings are the keys that file and environment may have; a key is a flag's name. In
 // the environment it is in capitals behind SWATH_.
-var settings = []string{"home", "data", "coordinator", "listen", "slots", "gpus", "label", "name", "workdir", "lease", "grace", "verbose"}
+var settings = []string{"home", "data", "coordinator", "listen", "slots", "gpus", "label", "name", "workdir", "lease", "grace", "verbose", "checkpoint-every", "checkpoint-quota"}
 
 // notFromEnvironment are keys that would collide with what trainers are given, or make no
 // sense for a whole shell.
@@ -58,6 +62,7 @@ func addGlobalFlags(f *pflag.FlagSet) {
 
 func addServerFlags(f *pflag.FlagSet) {
 	f.Duration("lease", dispatch.DefaultConfig().Lease, "how long a worker may be silent before its trials go to others")
+	f.String("checkpoint-quota", "", "space for checkpoints, such as 20GiB (default a tenth of the disk, 50GiB at most)")
 }
 
 func addWorkerFlags(f *pflag.FlagSet) {
@@ -65,6 +70,7 @@ func addWorkerFlags(f *pflag.FlagSet) {
 	f.String("gpus", "all", "GPUs to offer: all, none, how many, or device=0,2 with numbers or UUIDs")
 	f.StringArray("label", nil, "label NAME=VALUE that sweeps may ask for with requires; may be repeated")
 	f.Duration("grace", 10*time.Second, "time between SIGTERM and SIGKILL when a trial is stopped")
+	f.Duration("checkpoint-every", 10*time.Second, "how often a trial's checkpoint is brought to the coordinator, at most")
 	f.String("workdir", "", "working directory of trials whose submitter's directory is not on this machine (default the current one)")
 }
 
@@ -96,6 +102,7 @@ func readConfig(flags *pflag.FlagSet) (Config, error) {
 		Home: r.text("home"), Data: r.text("data"), Coordinator: r.text("coordinator"),
 		Listen: r.text("listen"), Slots: r.whole("slots"), GPUs: r.text("gpus"), Labels: r.list("label"), Name: r.text("name"), WorkDir: r.text("workdir"),
 		Lease: r.duration("lease"), Grace: r.duration("grace"), Verbose: r.yes("verbose"),
+		CheckpointEvery: r.duration("checkpoint-every"), CheckpointQuota: r.bytes("checkpoint-quota"),
 	}
 	if r.err != nil {
 		return Config{}, r.err
@@ -170,6 +177,10 @@ func (r *settingsReader) duration(key string) time.Duration {
 	return convert(r, key, "a length of time such as 30s or 5m", time.ParseDuration)
 }
 
+func (r *settingsReader) bytes(key string) int64 {
+	return convert(r, key, "an amount such as 20GiB or 500MB", sweeps.ParseBytes)
+}
+
 func (r *settingsReader) yes(key string) bool {
 	return convert(r, key, "true or false", strconv.ParseBool)
 }
@@ -204,7 +215,7 @@ func (r *settingsReader) bad(key, want string) {
 	}
 }
 
-func envName(key string) string { return "SWATH_" + strings.ToUpper(key) }
+func envName(key string) string { return "SWATH_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_")) }
 
 func readSettingsFile(v *viper.Viper, flags *pflag.FlagSet) error {
 	file, err := flags.GetString("config")
@@ -260,6 +271,9 @@ func (c Config) complete(flags *pflag.FlagSet) (Config, error) {
 	}
 	if flags.Lookup("lease") != nil && c.Lease < time.Second {
 		return c, fmt.Errorf("--lease %s: want at least 1s", c.Lease)
+	}
+	if flags.Lookup("checkpoint-every") != nil && c.CheckpointEvery <= 0 {
+		return c, fmt.Errorf("--checkpoint-every %s: want more than 0", c.CheckpointEvery)
 	}
 	if c.Grace < 0 {
 		return c, fmt.Errorf("--grace %s: want 0 or more", c.Grace)

@@ -145,7 +145,7 @@ func (a *app) offline() (*client, error) {
 		return nil, err
 	}
 	log := slog.New(slog.DiscardHandler)
-	c := coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dispatch.DefaultConfig(), Log: log})
+	c := coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dispatch.DefaultConfig(), Log: log, Checkpoints: stores.Checkpoints})
 	listener := bufconn.Listen(1 << 20)
 	server := api.NewServer(c, log)
 	served := make(chan struct{})

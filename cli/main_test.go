@@ -170,7 +170,7 @@ func scrub(text string, pairs ...string) string {
 		{regexp.MustCompile(`\bs[0-9a-f]{12}\b`), "SWEEP-ID"},
 		{regexp.MustCompile(`after [0-9.hms]+`), "after TIME"},
 		{regexp.MustCompile(`built in are [a-z, ]+`), "built in are TRAINERS"},
-		{regexp.MustCompile(`known are [a-z, ]+`), "known are SETTINGS"},
+		{regexp.MustCompile(`known are [a-z, -]+`), "known are SETTINGS"},
 		{regexp.MustCompile(`127\.0\.0\.1:\d{2,5}`), "127.0.0.1:PORT"},
 	} {
 		text = s.what.ReplaceAllString(text, s.with)

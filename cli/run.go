@@ -242,6 +242,8 @@ func (a *app) newAgent(cl *client, m machine, log *slog.Logger, ready func(sweep
 		Dial:    func(ctx context.Context) (worker.Session, error) { return cl.Session(ctx) },
 		Log:     log,
 		OnReady: ready,
+
+		Transfer: cl, CheckpointEvery: a.cfg.CheckpointEvery,
 		Version: version(),
 	})
 }

@@ -55,7 +55,10 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 	dcfg.Lease = a.cfg.Lease
 	s := &server{
 		addr: listener.Addr().String(), stores: stores, home: a.cfg.Home,
-		coord: coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dcfg, Log: log, Rests: rests, Pace: coordinator.DefaultPace}),
+		coord: coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{
+			Dispatch: dcfg, Log: log, Rests: rests, Pace: coordinator.DefaultPace,
+			Checkpoints: stores.Checkpoints, Quota: a.checkpointQuota(stores.Checkpoints),
+		}),
 		ended: make(chan error, 2),
 	}
 	s.grpc = api.NewServer(s.coord, log)
@@ -74,6 +77,18 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 		return nil, errors.Join(err, s.stop())
 	}
 	return s, nil
+}
+
+// checkpointQuota is how much space checkpoints may take: what the user says, or else a tenth
+// of the disk, but no more than 50 GiB. A twentieth of the disk, but no more than 1 GiB, is
+// left free in any case, so that checkpoints never fill the disk that the store is on.
+func (a *app) checkpointQuota(files coordinator.CheckpointStore) coordinator.Quota {
+	_, disk := files.Space()
+	q := coordinator.Quota{Total: a.cfg.CheckpointQuota, Reserve: min(disk/20, 1<<30)}
+	if q.Total == 0 {
+		q.Total = min(disk/10, 50<<30)
+	}
+	return q
 }
 
 // errHomeInUse tells what to do about a coordinator that runs on the home already.

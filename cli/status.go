@@ -84,6 +84,9 @@ func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus, why
 		}
 	}
 	row("workers", "%d, with %d slots", len(workers), slots)
+	for _, note := range st.Notes {
+		row("note", "%s", note)
+	}
 	for _, sentence := range why {
 		row("next trial", "%s", sentence)
 	}

@@ -25,6 +25,9 @@ type Config struct {
 	// Rests reports whether the coordinator should leave a sweep that has not ended
 	// alone: keep its records as they are and hand out nothing. Nil for none.
 	Rests func(*sweeps.Sweep) bool
+	// Checkpoints keeps the checkpoints' files; nil to keep none. Quota bounds them.
+	Checkpoints CheckpointStore
+	Quota       Quota
 	// Now is the clock; time.Now unless a test says otherwise.
 	Now func() time.Time
 }
@@ -42,6 +45,11 @@ type Coordinator struct {
 	links   links
 	ingest  ingest
 	reruns  sync.Mutex
+
+	checkpoints checkpoints
+	dropMu      sync.Mutex
+	dropped     []string // digests that nobody names any more; guarded by dropMu
+	dropping    chan struct{}
 
 	requests chan request
 	running  chan struct{} // closed when Run begins
@@ -78,6 +86,8 @@ func New(store Store, metrics MetricStore, logs LogStore, cfg Config) *Coordinat
 		running:  make(chan struct{}),
 		done:     make(chan struct{}),
 	}
+	c.checkpoints.files, c.checkpoints.quota = cfg.Checkpoints, cfg.Quota
+	c.dropping = make(chan struct{}, 1)
 	c.ingest.requests = make(chan pointsRequest, 256)
 	return c
 }
@@ -89,9 +99,13 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkpoints.load(c.store); err != nil {
+		return err
+	}
 	close(c.running)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.ingestLoop(ctx) })
+	wg.Go(func() { c.collect(ctx) })
 	defer func() {
 		c.once.Do(func() { close(c.done) })
 		c.links.closeAll("the coordinator is shutting down")
@@ -187,6 +201,7 @@ func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Cha
 		}
 	} else {
 		c.fence.update(changes.Trials)
+		c.drop(c.checkpoints.update(changes))
 		c.links.deliver(effects)
 	}
 	for i, r := range batch {
@@ -227,6 +242,9 @@ func (c *Coordinator) reload(ctx context.Context) (*dispatch.State, error) {
 		case <-time.After(500 * time.Millisecond):
 		}
 		state, err := c.load()
+		if err == nil {
+			err = c.checkpoints.load(c.store)
+		}
 		if err == nil {
 			return state, nil
 		}

@@ -29,6 +29,8 @@ type world struct {
 	store   *storetest.Fault
 	metrics coordinator.MetricStore
 	logs    *storetest.MemLogs
+	files   *storetest.MemCheckpoints
+	quota   coordinator.Quota
 	log     strings.Builder
 	end     func()
 }
@@ -37,6 +39,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		T: t, store: &storetest.Fault{Store: storetest.NewMem()},
 		metrics: &storetest.MemMetrics{}, logs: &storetest.MemLogs{},
+		files: &storetest.MemCheckpoints{},
 	}
 	w.start(nil)
 	return w
@@ -48,6 +51,7 @@ func (w *world) start(rests func(*sweeps.Sweep) bool) {
 	cfg.Lease = lease
 	w.Coordinator = coordinator.New(w.store, w.metrics, w.logs, coordinator.Config{
 		Dispatch: cfg, Rests: rests, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Checkpoints: w.files, Quota: w.quota,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -169,7 +173,11 @@ func (m *machine) said() string {
 	for _, x := range list {
 		switch x := x.(type) {
 		case dispatch.Start:
-			words = append(words, "start "+x.Ref.String())
+			word := "start " + x.Ref.String()
+			if x.From.Digest != "" {
+				word += fmt.Sprintf(" from step %d", x.From.Step)
+			}
+			words = append(words, word)
 		case dispatch.Stop:
 			words = append(words, "stop "+x.Ref.String())
 		case dispatch.Forget:

@@ -29,6 +29,9 @@ func (c *Coordinator) Explain(ctx context.Context, name string) ([]string, error
 	} else {
 		why = []string{"no coordinator runs on this home: start one with `swath coordinator`"}
 	}
+	if r, is := c.checkpoints.refusal(key); is && len(why) > 0 {
+		why = append(why, fmt.Sprintf("its checkpoint of step %d was not kept: %s", r.Step, r.Reason))
+	}
 	if len(why) > 0 {
 		return why, nil
 	}

@@ -24,6 +24,9 @@ type Store interface {
 	// Live calls fn for the sweep's rows that are pending or running, in order of
 	// index, at a cost that does not depend on how many have ended.
 	Live(id sweeps.SweepID, fn func(*sweeps.Trial) bool) error
+	// Checkpointed calls fn for the rows, of all sweeps, that have checkpoints, until fn
+	// returns false; at a cost that does not depend on how many have none.
+	Checkpointed(fn func(*sweeps.Trial) bool) error
 	// FindTrial returns the rows whose trial id begins with prefix, over all sweeps, at
 	// most max of them, by id, then latest sweep first.
 	FindTrial(prefix string, max int) ([]*sweeps.Trial, error)
@@ -55,6 +58,30 @@ type MetricStore interface {
 	Read(ref sweeps.AttemptRef, metric string, fn func(sweeps.Point) bool) error
 	// Close releases the store; everything appended is on disk.
 	Close() error
+}
+
+// CheckpointStore keeps checkpoints as files, by the SHA-256 of their content, in
+// hexadecimal digits. Implementations are safe for concurrent use, but for one digest by
+// one caller at a time. Sizes are in bytes.
+type CheckpointStore interface {
+	// Have returns how much of a file has arrived: its size and true if it is complete.
+	Have(digest string) (size int64, complete bool, err error)
+	// Append adds data to a file that is not complete, at an offset that it has come to.
+	Append(digest string, offset int64, data []byte) error
+	// Complete makes the file durable under its name, once all of it has arrived. If its
+	// content is another than the digest says, it is dropped, and the error wraps ErrInvalid.
+	Complete(digest string) error
+	// Read returns up to max bytes from the offset on; none at the end. ErrNotFound says
+	// that there is no complete file.
+	Read(digest string, offset int64, max int) ([]byte, error)
+	// Remove drops a file, complete or not. One that is not there is removed already.
+	Remove(digest string) error
+	// List returns the sizes of the complete files, and drops incomplete ones that nobody
+	// has added to for a day.
+	List() (map[string]int64, error)
+	// Space is how much may still be written to the disk, and how large that is; 0 and 0
+	// where nobody knows.
+	Space() (free, total int64)
 }
 
 // LogStore keeps what attempts print, append-only, a file for each stream.

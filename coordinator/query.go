@@ -17,6 +17,7 @@ type SweepStatus struct {
 	*sweeps.Sweep
 	Total   int64           // trials that it will have; -1 if not known
 	Running []*sweeps.Trial // at most maxRunning of them, with summaries as far as they have come
+	Notes   []string        // what people should know besides
 }
 
 // maxRunning bounds the running trials of a status.
@@ -43,6 +44,9 @@ func (c *Coordinator) Sweep(nameOrID string) (*SweepStatus, error) {
 		return nil, err
 	}
 	st := &SweepStatus{Sweep: sw, Total: c.total(sw)}
+	if n, last := c.checkpoints.refusals(sw.ID); n > 0 {
+		st.Notes = append(st.Notes, fmt.Sprintf("the last checkpoints of %d trials were not kept: %s", n, last.Reason))
+	}
 	if sw.Counts.Running == 0 {
 		return st, nil
 	}

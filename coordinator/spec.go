@@ -35,6 +35,7 @@ func (l *loaded) policy() dispatch.Policy {
 	return dispatch.Policy{
 		RunCap: l.plan.RunCap(), Retries: l.spec.Retries, Needs: l.spec.Resources, Requires: l.spec.Requires,
 		Priority: l.spec.Priority, TimeLimit: l.spec.TimeLimit,
+		Continues: l.spec.Continue != "", Keep: l.spec.Keep, Goal: l.spec.Objective.Goal,
 	}
 }
 

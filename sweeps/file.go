@@ -1,6 +1,7 @@
 package sweeps
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
 	"regexp"
@@ -21,7 +22,7 @@ var (
 	supportedKeys = []string{
 		"name", "description", "method", "metric", "metrics", "parameters", "constraints",
 		"run_cap", "repeat", "seed", "trainer", "program", "command", "env", "resources",
-		"requires", "timeout", "retries", "priority", "time_limit",
+		"requires", "timeout", "retries", "priority", "time_limit", "checkpoints", "continue",
 	}
 	ignoredKeys = []string{"project", "entity", "controller"}
 	// laterKeys are W&B's keys that change what runs, so that to ignore them would
@@ -48,6 +49,9 @@ var (
 		"objective":       "metric",
 		"strategy":        "method",
 		"script":          "program",
+		"checkpoint":      "checkpoints",
+		"continues":       "continue",
+		"resume":          "continue",
 	}
 )
 
@@ -84,6 +88,8 @@ var (
 //	retries       after a failed attempt (ours)
 //	priority      sweeps of a higher one are served first; 0 unless given (ours)
 //	time_limit    of the whole sweep, from its submission: 90s, 2h, or seconds (ours)
+//	checkpoints   {keep_last, keep_best}: which are kept (ours)
+//	continue      a listed parameter along which trials go on from each other (ours)
 //
 // project, entity and controller are accepted and ignored. Formulas are those of
 // github.com/expr-lang/expr; a name that is no identifier is $env["batch-size"].
@@ -176,6 +182,9 @@ func (d *decoder) spec(source []byte) *Spec {
 	if n, ok := given("time_limit"); ok {
 		s.TimeLimit = d.duration(n, "time_limit")
 	}
+	if n, ok := given("checkpoints"); ok {
+		s.Keep = d.checkpoints(n, s.Objective.Name != "")
+	}
 	if n, ok := given("env"); ok {
 		s.Env = d.environment(n)
 	}
@@ -191,6 +200,9 @@ func (d *decoder) spec(source []byte) *Spec {
 		d.constraints(s, n)
 	}
 	d.compile(s)
+	if n, ok := given("continue"); ok {
+		s.Continue = d.continued(s, n)
+	}
 	inOrder(d.warned)
 	for _, w := range d.warned {
 		s.Warnings = append(s.Warnings, *w)
@@ -620,15 +632,23 @@ var (
 	}
 )
 
+// ParseBytes reads a number of bytes, with or without a unit: 10GiB, 512MB, 4096.
+func ParseBytes(text string) (int64, error) {
+	if m := byteSize.FindStringSubmatch(strings.TrimSpace(text)); m != nil {
+		unit, known := byteUnits[strings.ToLower(m[2])]
+		x, err := strconv.ParseFloat(m[1], 64)
+		if known && err == nil && x*unit < math.MaxInt64 {
+			return int64(x * unit), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no amount of bytes such as 10GiB or 512MB", text)
+}
+
 // bytes returns an amount of memory.
 func (d *decoder) bytes(n *yaml.Node, what string) int64 {
 	if n.Kind == yaml.ScalarNode {
-		if m := byteSize.FindStringSubmatch(strings.TrimSpace(n.Value)); m != nil {
-			unit, known := byteUnits[strings.ToLower(m[2])]
-			x, err := strconv.ParseFloat(m[1], 64)
-			if known && err == nil && x*unit < math.MaxInt64 {
-				return int64(x * unit)
-			}
+		if b, err := ParseBytes(n.Value); err == nil {
+			return b
 		}
 	}
 	d.errorf(n, "%s must be an amount of memory such as 10GiB, 512MB, or a number of bytes, not %s", what, describe(n))

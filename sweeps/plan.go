@@ -35,6 +35,7 @@ const maxTries = 10_000
 type Plan struct {
 	spec   *Spec
 	dims   []dimension // of a grid, slowest first
+	chain  *dimension  // of dims, along which trials go on from each other; nil for none
 	points int64       // of a grid: the product of the dimensions
 	repeat int64
 	size   int64
@@ -107,6 +108,7 @@ func (s *Spec) plan() (*Plan, error) {
 		p.dims[i].stride = stride
 		stride *= p.dims[i].size
 	}
+	p.chained()
 	return p, nil
 }
 

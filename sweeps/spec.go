@@ -58,7 +58,12 @@ type Spec struct {
 	Priority  int           // sweeps of a higher one are served first
 	TimeLimit time.Duration // of the whole sweep, from its submission; 0 is none
 	Metrics   []MetricRule  // the file's metrics key; see MetricRules
-	Env       map[string]string
+	Keep      Keep          // the file's checkpoints key
+	// Continue names the parameter, by its dotted name, along which trials go on from each
+	// other: those of a grid that agree in everything else form a chain in its ascending
+	// order, and each begins with the last checkpoint of the one before. Empty for none.
+	Continue string
+	Env      map[string]string
 
 	Space *Space
 

@@ -1,6 +1,9 @@
 package sweeps
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Sweep is the record of a submitted sweep.
 type Sweep struct {
@@ -29,11 +32,15 @@ type Sweep struct {
 	// Excluded counts the indices before the cursor that a constraint excludes.
 	Excluded int64
 	Counts   Counts
+	// Best are the checkpoints with the best objective, the best first, one of a trial at
+	// most, as many as the file's checkpoints.keep_best says. Their file may be gone.
+	Best []KeptCheckpoint
 }
 
 // Clone returns a copy that shares nothing mutable with s (Source is never changed
 // by anybody and is shared).
 func (s *Sweep) Clone() *Sweep {
 	c := *s
+	c.Best = slices.Clone(s.Best)
 	return &c
 }

@@ -2,8 +2,8 @@ package sweeps
 
 import "time"
 
-// Trial is the record of a trial that was started at least once. (One that was not
-// is implied by its sweep's cursor and needs no record.)
+// Trial is the record of a trial that was started at least once, or that goes on from one
+// that has ended. (Any other is implied by its sweep's cursor and needs no record.)
 type Trial struct {
 	TrialKey
 	ID     TrialID // computed from the spec when the trial is first dispatched
@@ -34,6 +34,11 @@ type Trial struct {
 	Outcome Outcome
 	// Metrics summarises the series of the attempt that Outcome tells of.
 	Metrics map[string]Summary
+	// Checkpoints are the last that were recorded, the latest first: the next attempt goes
+	// on from that. Whether their files are still kept is the coordinator's business.
+	Checkpoints []Checkpoint
+	// Continued says that the trial that goes on from this one has a record.
+	Continued bool
 }
 
 // Attempts is how many attempts there were that a worker started, or still holds.
@@ -54,7 +59,7 @@ func (t *Trial) Duration(now time.Time) time.Duration {
 // Counts tells how many of a sweep's trials are in which state.
 type Counts struct {
 	Running, Finished, Failed, Cancelled int64
-	// Retrying is how many pending trials have had an attempt before.
+	// Retrying is how many pending trials have a record: nearly all have had an attempt.
 	Retrying int64
 }
 

@@ -20,6 +20,12 @@ type Options struct {
 	CheckpointDir string       // an existing folder for checkpoints; empty: none are kept
 	ArtifactDir   string       // an existing folder for artifacts; empty: none are made
 	Log           *slog.Logger // for what a person may want to know; nil: nothing is said
+	// Told says that the report begins with what was reported up to the checkpoint in
+	// CheckpointDir.
+	Told bool
+	// Saved is told of every checkpoint, by the name of its file and the optimiser's step,
+	// when it is complete. Nil: nobody asks.
+	Saved func(name string, step int64) error
 }
 
 // Keep makes the loop keep checkpoints of the identity in o.CheckpointDir, if there is one,
@@ -53,7 +59,10 @@ func (l *Loop) Keep(o Options, identity checkpoint.Identity, restore func(*check
 		if err != nil {
 			return err
 		}
-		return folder.Save(saved)
+		if err := folder.Save(saved); err != nil || o.Saved == nil {
+			return err
+		}
+		return o.Saved(checkpoint.FileName(saved.Step), saved.Step)
 	}
 	return nil
 }

@@ -29,6 +29,11 @@ type Trainer struct {
 	// lists everything that is wrong, each with what to do about it.
 	Validate func(params map[string]any) error
 
+	// Continues says whether a trial of these parameters may go on from the last checkpoint
+	// of one that has a lower value of one of them, and is otherwise the same, and comes to
+	// the same results as if it had begun anew. The error says why not. Nil: none may.
+	Continues func(param string, params map[string]any) error
+
 	// Run trains the session's trial. The error wraps report.ErrDiverged if the loss became
 	// NaN or infinite, report.ErrSpec if the parameters cannot work, and is the
 	// context's if that ended the run.

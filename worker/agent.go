@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -55,6 +56,11 @@ type Config struct {
 	Version string
 	// Dial opens a session that lasts until ctx is done.
 	Dial func(ctx context.Context) (Session, error)
+	// Transfer moves checkpoints; nil to leave them where they are.
+	Transfer Transfer
+	// CheckpointEvery is how often a trial's checkpoint is brought to the coordinator, at
+	// most; 0 for 10 seconds.
+	CheckpointEvery time.Duration
 	// Log may be nil for none.
 	Log *slog.Logger
 	// OnReady is called once, when the coordinator has accepted the worker for the first
@@ -72,6 +78,11 @@ type Agent struct {
 	specs    specs
 	launcher launcher
 	spares   spares
+	cache    cache
+	saving   chan struct{} // an attempt ended whose checkpoint is to be brought
+
+	lastMoved atomic.Int64 // when an upload last went on, in nanoseconds since 1970
+
 	logLimit logLimit
 	ready    atomic.Bool
 	draining chan struct{} // closed, under mu, when the agent begins to shut down
@@ -100,6 +111,7 @@ type times struct {
 	settle                 time.Duration // after which what lasts is written down
 	tidy                   time.Duration // between two looks at how long the output is
 	gpus                   time.Duration // between two looks at who uses the GPUs
+	look                   time.Duration // between two looks for checkpoints
 }
 
 var defaultTimes = times{
@@ -113,6 +125,7 @@ var defaultTimes = times{
 	settle:     200 * time.Millisecond,
 	tidy:       time.Second,
 	gpus:       10 * time.Second,
+	look:       time.Second,
 }
 
 // New takes a place in the home and returns the agent that lives there. The place is
@@ -139,6 +152,9 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.LogLimit == 0 {
 		cfg.LogLimit = defaultLogLimit
 	}
+	if cfg.CheckpointEvery == 0 {
+		cfg.CheckpointEvery = 10 * time.Second
+	}
 	if cfg.Resources.CPUs <= 0 {
 		cfg.Resources.CPUs = float64(runtime.NumCPU())
 	}
@@ -156,7 +172,7 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.Name == "" {
 		cfg.Name = hostname(h.n)
 	}
-	return &Agent{
+	a := &Agent{
 		cfg:      cfg,
 		times:    defaultTimes,
 		log:      cfg.Log.With("worker", cfg.Name),
@@ -169,7 +185,14 @@ func New(cfg Config) (*Agent, error) {
 		launcher: launcher{place: h.dir, binary: cfg.Binary, log: cfg.Log.With("worker", cfg.Name)},
 		attempts: map[sweeps.AttemptRef]*attempt{},
 		beside:   map[*sweeps.Spec]int{},
-	}, nil
+		cache:    cache{dir: filepath.Join(h.dir, "checkpoints"), most: 2 * (cfg.Slots + cfg.Prefetch)},
+		saving:   make(chan struct{}, 1),
+	}
+	if err := a.cache.open(); err != nil {
+		h.release()
+		return nil, homeError(cfg.Home, err)
+	}
+	return a, nil
 }
 
 func hostname(n int) string {
@@ -208,6 +231,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.wg.Go(func() { a.connect(connected) })
 	a.wg.Go(a.tidy)
 	a.wg.Go(func() { a.watchGPUs(ctx) })
+	a.wg.Go(func() { a.bringCheckpoints(connected) })
 
 	<-ctx.Done()
 	a.drain()
@@ -249,6 +273,10 @@ func (a *Agent) drain() {
 		select {
 		case <-a.removed:
 		case <-late:
+			if wait := a.times.farewell - a.moving(); wait > 0 {
+				late = time.After(wait) // a checkpoint is on its way
+				continue
+			}
 			a.log.Warn("the coordinator did not acknowledge all: a worker started again on this home will report them", "attempts", n)
 			return
 		}

@@ -53,6 +53,7 @@ type attempt struct {
 	gone    bool            // it was forgotten, or given back
 	back    bool            // it was given back
 	wanted  bool            // it is to be given back, should it still wait in the keeper
+	owes    bool            // its end waits for its last checkpoint
 	outcome *sweeps.Outcome // nil until it has ended; never changed afterwards
 	safe    mark            // a copy of acked.points
 	noting  *time.Timer     // writes the record; nil if there is nothing to write
@@ -69,6 +70,8 @@ type attempt struct {
 		logs   map[string]int64
 	}
 	trimmed map[string]trimmed // by stream; see logs.go
+	saving  saving             // see checkpoint.go
+	prefix  int64              // how much of the report is of the checkpoint that it began with
 	warned  int                // how many warnings about the report were logged; the reporter's
 }
 
@@ -210,6 +213,7 @@ func (at *attempt) run() sweeps.Outcome {
 	if err != nil {
 		return at.explain(exec.StartOutcome(err))
 	}
+	at.resume()
 	select {
 	case <-at.ready:
 		if at.after != nil { // they go in order, whichever was prepared first
@@ -285,14 +289,19 @@ func (at *attempt) explain(out sweeps.Outcome) sweeps.Outcome {
 
 // end makes the outcome known.
 func (at *attempt) end(outcome sweeps.Outcome) {
+	owes := at.mayOwe(outcome)
 	at.mu.Lock()
 	at.outcome = &outcome
+	at.owes = owes && !at.gone
 	if at.noting != nil {
 		at.noting.Stop()
 	}
 	at.mu.Unlock()
 	close(at.done)
 	nudge(at.changed)
+	if owes {
+		nudge(at.agent.saving)
+	}
 	at.log.Info("attempt ended", "class", string(outcome.Class), "exit_code", outcome.ExitCode, "message", outcome.Message)
 }
 

@@ -38,7 +38,7 @@ func BenchmarkTrials(b *testing.B) {
 			})
 		}
 		wg.Wait()
-		report(b, before)
+		reportAttempts(b, before)
 	})
 	for _, bc := range []struct {
 		name   string
@@ -64,7 +64,7 @@ func BenchmarkTrials(b *testing.B) {
 			<-c.over
 			b.StopTimer()
 			r.stop() // the keeper's time counts when it has ended
-			report(b, before)
+			reportAttempts(b, before)
 		})
 	}
 }
@@ -81,7 +81,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return total
 }
 
-func report(b *testing.B, before time.Duration) {
+func reportAttempts(b *testing.B, before time.Duration) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "trials/s")
 	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }

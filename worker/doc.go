@@ -26,6 +26,7 @@
 //	                      batches.jsonl        in which order points were read; see source.go
 //	                      place.json           from where on they can be; see logs.go
 //	                      …                    what package exec keeps: report, output, process
+//	                  checkpoints/<digest>     those brought and fetched lately; see cache.go
 //	<home>/artifacts/<sweep name>/<index>/     what trials left in their artifact directory
 //
 // An agent takes the first n whose lock is free, so several share a machine and a home,
@@ -66,5 +67,7 @@
 //     none, it ends them (those that /proc proves to be the ones it recorded; never
 //     another process that got the same number) and reports the attempts as lost, with
 //     all that they measured; see recover.go.
+//   - The checkpoint that a trainer named last is brought to the coordinator now and then,
+//     and before an end is reported that others go on from; see checkpoint.go.
 //   - What a trainer prints is bounded, on disk and at the coordinator; see logs.go.
 package worker

@@ -158,7 +158,7 @@ func (r *reporter) step(look bool) error {
 		due = due || flying
 		done = done && l.drained && !flying
 	}
-	if outcome != nil && done {
+	if outcome != nil && done && !r.at.owesCheckpoint() {
 		due = true // Forget is what is waited for
 		if !r.saidExited {
 			r.saidExited = true

@@ -32,6 +32,7 @@ func NewServer(c *coordinator.Coordinator, log *slog.Logger) *grpc.Server {
 	)
 	pb.RegisterSweepServiceServer(s, &sweepService{c: c})
 	pb.RegisterWorkerServiceServer(s, &workerService{c: c, log: log})
+	pb.RegisterCheckpointServiceServer(s, &checkpointService{c: c})
 	h := health.NewServer()
 	h.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	healthpb.RegisterHealthServer(s, h)

@@ -47,7 +47,7 @@ func (s *sweepService) GetSweep(_ context.Context, r *pb.GetSweepRequest) (*pb.G
 	if err != nil {
 		return nil, err
 	}
-	return &pb.GetSweepResponse{Sweep: statusToProto(st), Running: trialsToProto(st.Running)}, nil
+	return &pb.GetSweepResponse{Sweep: statusToProto(st), Running: trialsToProto(st.Running), Notes: st.Notes}, nil
 }
 
 func (s *sweepService) WatchSweep(r *pb.WatchSweepRequest, stream grpc.ServerStreamingServer[pb.WatchSweepResponse]) error {

@@ -91,10 +91,14 @@ func (s *workerService) message(m any) (wire.CoordinatorMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		return wire.Start{
+		start := wire.Start{
 			Ref: m.Ref, TrialID: m.ID, Params: m.Params,
 			SweepName: sw.Name, Source: sw.Source, File: sw.File, WorkDir: sw.WorkDir, GPUs: m.GPUs,
-		}, nil
+		}
+		if m.From.Digest != "" && s.c.Kept(m.From.Digest) {
+			start.From = &m.From
+		}
+		return start, nil
 	case dispatch.Stop:
 		return wire.Stop{Ref: m.Ref}, nil
 	case dispatch.Recall:

@@ -8,6 +8,7 @@
 //     metric of one attempt; its points are kept in blocks (see block.go), and
 //     blocks in chunks.
 //   - logs/SWEEP/INDEX/ATTEMPT/{stdout,stderr} is what attempts print.
+//   - checkpoints/DIGEST is a checkpoint, named by the SHA-256 of its content.
 //   - A number stands for a sweep's id in the keys of a file: four bytes instead of
 //     an id, in order of arrival.
 //

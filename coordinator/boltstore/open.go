@@ -30,6 +30,8 @@ type Stores struct {
 	State   coordinator.Store
 	Metrics coordinator.MetricStore
 	Logs    coordinator.LogStore
+	// Checkpoints are files, which the coordinator keeps account of.
+	Checkpoints coordinator.CheckpointStore
 
 	files []*file
 }
@@ -60,6 +62,7 @@ func Open(dir string, opts Options) (*Stores, error) {
 	s.State = &stateStore{s.files[0]}
 	s.Metrics = &metricStore{s.files[1]}
 	s.Logs = newLogStore(filepath.Join(dir, "logs"), opts.ReadOnly)
+	s.Checkpoints = &checkpointStore{root: filepath.Join(dir, "checkpoints"), readOnly: opts.ReadOnly}
 	return s, nil
 }
 

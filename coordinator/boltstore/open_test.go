@@ -1,8 +1,10 @@
 package boltstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -251,7 +253,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		readOnly := quick
 		readOnly.ReadOnly = true
 		for _, opts := range []Options{quick, readOnly} {
-			refused(t, dir, opts, sweeps.ErrStorage, path, "schema 2", "v9.8.7", "too old")
+			refused(t, dir, opts, sweeps.ErrStorage, path, fmt.Sprintf("schema %d", l.schema+1), "v9.8.7", "too old")
 		}
 		after, err := os.ReadFile(path)
 		if err != nil {
@@ -268,28 +270,28 @@ func TestUpgrade(t *testing.T) {
 	seed(t, dir)
 	added := []byte("added")
 	later := stateLayout
-	later.schema = 3
+	later.schema = stateLayout.schema + 2
 	later.upgrades = map[uint32]func(*bbolt.Tx) error{
-		1: func(tx *bbolt.Tx) error {
+		2: func(tx *bbolt.Tx) error {
 			_, err := tx.CreateBucket(added)
 			return err
 		},
-		2: func(tx *bbolt.Tx) error { return tx.Bucket(added).Put([]byte("from"), []byte("2")) },
+		3: func(tx *bbolt.Tx) error { return tx.Bucket(added).Put([]byte("from"), []byte("2")) },
 	}
 	broken := later
 	broken.upgrades = map[uint32]func(*bbolt.Tx) error{
-		1: later.upgrades[1],
-		2: func(*bbolt.Tx) error { return errors.New("cannot") },
+		2: later.upgrades[2],
+		3: func(*bbolt.Tx) error { return errors.New("cannot") },
 	}
 	open := func(l layout, opts Options) (*file, error) { return openFile(dir, l, opts) }
 
 	readOnly := quick
 	readOnly.ReadOnly = true
 	_, err := open(later, readOnly)
-	told(t, err, sweeps.ErrStorage, "old schema 1", "upgrade")
+	told(t, err, sweeps.ErrStorage, "old schema 2", "upgrade")
 	// An upgrade that fails half way changes nothing.
 	_, err = open(broken, quick)
-	told(t, err, sweeps.ErrStorage, "schema 2", "cannot")
+	told(t, err, sweeps.ErrStorage, "schema 3", "cannot")
 	for range 2 { // the second time there is nothing to do
 		f, err := open(later, quick)
 		if err != nil {
@@ -308,7 +310,46 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused(t, dir, quick, sweeps.ErrStorage, "schema 3")
+	refused(t, dir, quick, sweeps.ErrStorage, "schema 4")
+}
+
+// A home of before there were checkpoints: schema 1, and trials of version 1.
+func TestUpgradeOfAHomeWithoutCheckpoints(t *testing.T) {
+	dir := t.TempDir()
+	seed(t, dir)
+	path := filepath.Join(dir, "state.db")
+	db, err := bbolt.Open(path, 0o644, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		trials := tx.Bucket(trialsBucket)
+		k, v := trials.Cursor().First()
+		old := append([]byte{1}, v[1:len(v)-2]...) // without Continued and the number of checkpoints
+		return errors.Join(trials.Put(bytes.Clone(k), old), tx.DeleteBucket(checkpointedBucket))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	setSchema(t, path, 1)
+	readOnly := quick
+	readOnly.ReadOnly = true
+	refused(t, dir, readOnly, sweeps.ErrStorage, "old schema 1", "open it once for writing")
+
+	s := openHome(t, dir, quick)
+	found, err := s.State.FindTrial("abc", 2)
+	if err != nil || len(found) != 1 || found[0].State != sweeps.TrialRunning || len(found[0].Checkpoints) != 0 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	found[0].Checkpoints = []sweeps.Checkpoint{{Attempt: 1, Step: 5, Digest: "d"}}
+	if err := s.State.Commit(dispatch.Changes{Trials: found}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	err = s.State.Checkpointed(func(tr *sweeps.Trial) bool { n += len(tr.Checkpoints); return true })
+	if n != 1 || err != nil {
+		t.Errorf("%d checkpoints, %v", n, err)
+	}
 }
 
 func TestClosedStore(t *testing.T) {

@@ -30,6 +30,36 @@ type sweepRecord struct {
 	Failed     int64             `json:"failed"`
 	Cancelled  int64             `json:"cancelled"`
 	Retrying   int64             `json:"retrying"`
+	Best       []bestRecord      `json:"best,omitempty"`
+}
+
+// bestRecord is one of a sweep's best checkpoints. Its value is finite.
+type bestRecord struct {
+	Index   int64     `json:"index"`
+	Attempt int       `json:"attempt"`
+	Step    int64     `json:"step"`
+	Digest  string    `json:"digest"`
+	Size    int64     `json:"size"`
+	Value   float64   `json:"value"`
+	Saved   time.Time `json:"saved"`
+}
+
+func bestRecords(list []sweeps.KeptCheckpoint) []bestRecord {
+	var out []bestRecord
+	for _, k := range list {
+		out = append(out, bestRecord{k.Index, k.Attempt, k.Step, k.Digest, k.Size, k.Value, k.Saved.UTC()})
+	}
+	return out
+}
+
+func bestCheckpoints(list []bestRecord) []sweeps.KeptCheckpoint {
+	var out []sweeps.KeptCheckpoint
+	for _, r := range list {
+		out = append(out, sweeps.KeptCheckpoint{Index: r.Index, Checkpoint: sweeps.Checkpoint{
+			Attempt: r.Attempt, Step: r.Step, Digest: r.Digest, Size: r.Size, Value: r.Value, Saved: r.Saved,
+		}})
+	}
+	return out
 }
 
 // encodeSweep returns the record of a sweep, without its source.
@@ -39,7 +69,7 @@ func encodeSweep(s *sweeps.Sweep) ([]byte, error) {
 		Created: s.Created.UTC(), Ended: s.Ended.UTC(),
 		Next: s.Next, Closed: s.Closed, Dispatched: s.Dispatched, Excluded: s.Excluded,
 		Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
-		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
+		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying, Best: bestRecords(s.Best),
 	})
 }
 
@@ -57,12 +87,13 @@ func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
 			Running: r.Running, Finished: r.Finished, Failed: r.Failed,
 			Cancelled: r.Cancelled, Retrying: r.Retrying,
 		},
+		Best: bestCheckpoints(r.Best),
 	}, nil
 }
 
 // trialVersion is the first byte of a trial's record. A change of the fields takes
-// the next number, and decodeTrial goes on reading the old ones.
-const trialVersion = 1
+// the next number, and decodeTrial goes on reading the old ones: 1 has no checkpoints.
+const trialVersion = 2
 
 // appendTrial writes the record of a trial: the version, and the fields in order, as
 // the append functions of codec.go write them. Identity and state come first, for
@@ -91,14 +122,25 @@ func appendTrial(b []byte, t *sweeps.Trial) []byte {
 		b = appendString(b, name)
 		b = appendSummary(b, t.Metrics[name])
 	}
+	b = appendBool(b, t.Continued)
+	b = binary.AppendUvarint(b, uint64(len(t.Checkpoints)))
+	for _, c := range t.Checkpoints {
+		b = binary.AppendVarint(b, int64(c.Attempt))
+		b = binary.AppendVarint(b, c.Step)
+		b = appendString(b, c.Digest)
+		b = binary.AppendVarint(b, c.Size)
+		b = appendFloat(b, c.Value)
+		b = appendTime(b, c.Saved)
+	}
 	return b
 }
 
 // decodeTrial reads the record of the trial at key; nothing of b is kept.
 func decodeTrial(key sweeps.TrialKey, b []byte) (*sweeps.Trial, error) {
 	d := &decoder{b: b}
-	if v := d.byte(); v != trialVersion {
-		return nil, fmt.Errorf("%w: version %d of a trial", errGarbled, v)
+	version := d.byte()
+	if version < 1 || version > trialVersion {
+		return nil, fmt.Errorf("%w: version %d of a trial", errGarbled, version)
 	}
 	t := &sweeps.Trial{TrialKey: key}
 	t.ID = sweeps.TrialID(d.string())
@@ -125,6 +167,15 @@ func decodeTrial(key sweeps.TrialKey, b []byte) (*sweeps.Trial, error) {
 			t.Metrics[name] = d.summary()
 		}
 	}
+	if version > 1 {
+		t.Continued = d.bool()
+		for range d.count() {
+			t.Checkpoints = append(t.Checkpoints, sweeps.Checkpoint{
+				Attempt: int(d.varint()), Step: d.varint(), Digest: d.string(), Size: d.varint(),
+				Value: d.float(), Saved: d.time(),
+			})
+		}
+	}
 	if err := d.end(); err != nil {
 		return nil, err
 	}
@@ -138,7 +189,7 @@ func decodeTrial(key sweeps.TrialKey, b []byte) (*sweeps.Trial, error) {
 // trialHead returns a record's identity and state, not copied.
 func trialHead(b []byte) (id, state []byte, err error) {
 	d := &decoder{b: b}
-	if v := d.byte(); v != trialVersion {
+	if v := d.byte(); v < 1 || v > trialVersion {
 		return nil, nil, fmt.Errorf("%w: version %d of a trial", errGarbled, v)
 	}
 	id, state = d.block(), d.block()

@@ -24,6 +24,7 @@ import (
 //	sources      number                        → the sweep file, byte for byte
 //	trials       number index                  → record      record.go
 //	live         number index                  → ""          the pending and running rows
+//	checkpointed number index                  → ""          the rows that have checkpoints
 //	trial_ids    TrialID 0x00 ^number index    → ""          latest sweep first
 var (
 	sweepIDsBucket   = []byte("sweep_ids")
@@ -33,14 +34,22 @@ var (
 	trialsBucket     = []byte("trials")
 	liveBucket       = []byte("live")
 	trialIDsBucket   = []byte("trial_ids")
+
+	checkpointedBucket = []byte("checkpointed")
 )
 
 var stateLayout = layout{
 	name:   "state.db",
-	schema: 1,
+	schema: 2,
 	buckets: [][]byte{
 		sweepIDsBucket, sweepNamesBucket, sweepsBucket, sourcesBucket,
-		trialsBucket, liveBucket, trialIDsBucket,
+		trialsBucket, liveBucket, checkpointedBucket, trialIDsBucket,
+	},
+	upgrades: map[uint32]func(*bbolt.Tx) error{
+		1: func(tx *bbolt.Tx) error { // its rows have no checkpoints
+			_, err := tx.CreateBucketIfNotExists(checkpointedBucket)
+			return err
+		},
 	},
 }
 
@@ -175,6 +184,7 @@ type row struct {
 	key    sweeps.TrialKey
 	record []byte
 	live   bool
+	kept   bool // it has checkpoints
 }
 
 // encodeRows encodes trials, in the order of their keys (which spares the file
@@ -188,7 +198,7 @@ func encodeRows(trials []*sweeps.Trial) ([]row, error) {
 		}
 		begin := len(buf)
 		buf = appendTrial(buf, t)
-		rows[i] = row{key: t.TrialKey, record: buf[begin:len(buf):len(buf)], live: !t.State.Terminal()}
+		rows[i] = row{key: t.TrialKey, record: buf[begin:len(buf):len(buf)], live: !t.State.Terminal(), kept: len(t.Checkpoints) > 0}
 	}
 	slices.SortStableFunc(rows, func(a, b row) int {
 		if c := cmp.Compare(a.key.Sweep, b.key.Sweep); c != 0 {
@@ -203,6 +213,7 @@ func encodeRows(trials []*sweeps.Trial) ([]row, error) {
 func putRows(tx *bbolt.Tx, rows []row) error {
 	ids := tx.Bucket(sweepIDsBucket)
 	trials, live, trialIDs := tx.Bucket(trialsBucket), tx.Bucket(liveBucket), tx.Bucket(trialIDsBucket)
+	checkpointed := tx.Bucket(checkpointedBucket)
 	// Rows come in order of index and grow a little when they end.
 	trials.FillPercent = 0.85
 	var sweep sweeps.SweepID
@@ -249,7 +260,36 @@ func putRows(tx *bbolt.Tx, rows []row) error {
 		if err != nil {
 			return err
 		}
+		if has := checkpointed.Get(key) != nil; has != r.kept {
+			if err := flag(checkpointed, key, r.kept); err != nil {
+				return err
+			}
+		}
 		if err := trials.Put(key, r.record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flag puts a key into a set, or takes it out.
+func flag(set *bbolt.Bucket, key []byte, in bool) error {
+	if in {
+		return set.Put(key, []byte{})
+	}
+	return set.Delete(key)
+}
+
+// Checkpointed implements coordinator.Store.
+func (s *stateStore) Checkpointed(fn func(*sweeps.Trial) bool) error {
+	list, err := s.Sweeps()
+	if err != nil {
+		return err
+	}
+	more := true
+	for _, sw := range list {
+		err := s.rows(checkpointedBucket, sw.ID, 0, func(t *sweeps.Trial) bool { more = fn(t); return more })
+		if err != nil || !more {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"swath/coordinator"
@@ -71,5 +72,11 @@ func TestFaultyState(t *testing.T) {
 	storetest.TestStore(t, func(t *testing.T, dir string) coordinator.Store {
 		s := openHome(t, dir, Options{NoSync: true})
 		return &storetest.Fault{Store: homeState{s.State, s}}
+	})
+}
+
+func TestCheckpoints(t *testing.T) {
+	storetest.TestCheckpointStore(t, func(_ *testing.T, dir string) coordinator.CheckpointStore {
+		return &checkpointStore{root: filepath.Join(dir, "checkpoints")}
 	})
 }

@@ -68,6 +68,8 @@ func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcom
 		sw.waiting.push(t)
 	}
 	s.noteWorker(now, sw, w, t)
+	s.follow(now, sw, t) // unless the worker took the blame
+	s.retain(sw, t)
 	s.noteEnd(now, sw, w, t)
 	s.settle(now, sw)
 }
@@ -109,12 +111,16 @@ func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 }
 
 func (s *State) sendStart(t *sweeps.Trial) {
-	s.send(Start{
+	start := Start{
 		Worker: t.Worker,
 		Ref:    refOf(t),
 		ID:     t.ID, Params: t.Params,
 		GPUs: s.workers[t.Worker].places[t.TrialKey],
-	})
+	}
+	if len(t.Checkpoints) > 0 {
+		start.From = t.Checkpoints[0]
+	}
+	s.send(start)
 }
 
 // refOf names a trial's latest attempt.

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"swath/sweeps"
@@ -133,6 +134,33 @@ func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKe
 			bad("I6: %s waits after %d charged failures of %d retries", t.TrialKey, t.Charged, sw.policy.Retries)
 		}
 	}
+	for _, list := range [][]*sweeps.Trial{slices.Collect(maps.Values(sw.running)), sw.waiting.all()} {
+		for _, t := range list {
+			if n := len(t.Checkpoints); n > max(sw.policy.Keep.Last, 1) {
+				bad("I12: %s has %d checkpoints", t.TrialKey, n)
+			}
+			for _, c := range t.Checkpoints {
+				if c.Attempt > t.Attempt {
+					bad("I12: %s has a checkpoint of attempt %d, and is at attempt %d", t.TrialKey, c.Attempt, t.Attempt)
+				}
+			}
+			if t.Continued && sw.policy.Continues {
+				continue // it is run again
+			}
+			if next, is := int64(0), false; sw.policy.Continues {
+				if next, is = sw.plan.After(t.Index); is && sw.has(next) {
+					bad("I13: %s has a record, and %s, which it goes on from, has not ended", sweeps.TrialKey{Sweep: id, Index: next}, t.TrialKey)
+				}
+			}
+		}
+	}
+	seen := map[int64]bool{}
+	for i, c := range sw.Best {
+		if seen[c.Index] || len(sw.Best) > sw.policy.Keep.Best || i > 0 && c.Value != sw.Best[i-1].Value && (c.Value > sw.Best[i-1].Value) != (sw.policy.Goal != sweeps.Maximize) {
+			bad("I12: the best checkpoints of sweep %s are %v", id, sw.Best)
+		}
+		seen[c.Index] = true
+	}
 	if n := int64(len(sw.running)); n != sw.Counts.Running {
 		bad("I5: sweep %s counts %d running trials, there are %d", id, sw.Counts.Running, n)
 	}
@@ -142,7 +170,7 @@ func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKe
 	if got := sw.Counts.Ended() + sw.Counts.Running + sw.Counts.Retrying; got != sw.Dispatched {
 		bad("I5: sweep %s dispatched %d trials, its counts add up to %d", id, sw.Dispatched, got)
 	}
-	if sw.Dispatched+sw.Excluded != sw.Next {
+	if !sw.policy.Continues && sw.Dispatched+sw.Excluded != sw.Next {
 		bad("I5: sweep %s dispatched %d and excluded %d of %d indices", id, sw.Dispatched, sw.Excluded, sw.Next)
 	}
 	if c := sw.policy.RunCap; c > 0 && sw.Dispatched > c {

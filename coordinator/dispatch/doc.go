@@ -44,4 +44,8 @@
 //	I10 What is kept to save looking at every worker agrees with the workers.
 //	I11 A trial has as many devices as it asked for (unless it ran before they were
 //	    counted), and no device is given beyond 1 or its memory.
+//	I12 A trial's checkpoints are of no later attempt than its own, and no more than the
+//	    sweep keeps; the sweep's best are in order, one of a trial.
+//	I13 A trial that goes on from another has a record only if that one has ended, or is
+//	    being rerun.
 package dispatch

@@ -18,6 +18,11 @@ type Plan interface {
 	// sweeps.ErrExcluded says that there is none at this index; any other makes the
 	// trial fail without being run.
 	At(i int64) (sweeps.Planned, error)
+	// Before returns the index, lower than i, of the trial that trial i goes on from, and
+	// After that of the trial that goes on from it; false where there is none. They are
+	// asked only if Policy.Continues.
+	Before(i int64) (int64, bool)
+	After(i int64) (int64, bool)
 }
 
 // Policy is what of a sweep's spec governs dispatch.
@@ -32,6 +37,10 @@ type Policy struct {
 	Priority int
 	// TimeLimit is how long after its submission the sweep is cancelled; 0 for never.
 	TimeLimit time.Duration
+	// Continues says that trials go on from each other, as the plan's Before and After say.
+	Continues bool
+	Keep      sweeps.Keep // which checkpoints are kept
+	Goal      sweeps.Goal // of the objective, for the best checkpoints
 }
 
 // Submit brings a new sweep. A sweep whose id is known already is the same request
@@ -119,6 +128,14 @@ type Returned struct {
 	Ref    sweeps.AttemptRef
 }
 
+// Checkpointed says that a checkpoint of an attempt is on disk. It is refused, with
+// ErrFenced, if the attempt is not the current one.
+type Checkpointed struct {
+	Worker     sweeps.WorkerID
+	Ref        sweeps.AttemptRef
+	Checkpoint sweeps.Checkpoint // all but Attempt, and Saved
+}
+
 // Exited is a worker's report that an attempt has ended. All its points have been
 // recorded before, and Metrics summarises them.
 type Exited struct {
@@ -147,6 +164,8 @@ func (Returned) event() {}
 func (Exited) event()   {}
 func (Tick) event()     {}
 
+func (Checkpointed) event() {}
+
 // Effect is a message to a worker, to be sent after the changes are persisted.
 type Effect interface{ effect() }
 
@@ -158,6 +177,8 @@ type Start struct {
 	ID     sweeps.TrialID
 	Params sweeps.Params
 	GPUs   []sweeps.GPUShare // that it is given
+	// From is the checkpoint that the attempt goes on from; the zero value for none.
+	From sweeps.Checkpoint
 }
 
 // Stop tells a worker to terminate an attempt and report its end.

@@ -27,12 +27,18 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 			waiting = t
 		}
 	}
+	if waiting == nil && sw.goesOn(key.Index) {
+		return s.explainChain(sw, key.Index)
+	}
 	if waiting == nil && key.Index < sw.Next {
 		return nil // it ended, or is excluded
 	}
 	var why []string
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
-	if waiting != nil {
+	switch {
+	case waiting != nil && waiting.Attempt == 0:
+		say("the trial that it goes on from has ended")
+	case waiting != nil:
 		say("attempt %d ended: %s", waiting.Attempt, waiting.Outcome.Describe())
 		if waiting.NotBefore.After(now) {
 			say("its next attempt waits %s, as after every failure", waiting.NotBefore.Sub(now).Round(time.Second))
@@ -40,8 +46,11 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		if waiting.Alone {
 			say("it ran out of memory beside others, so it waits for a worker to itself")
 		}
-	} else if ahead := key.Index - sw.Next; ahead > 0 {
-		say("up to %d trials of the sweep come before it", ahead)
+	case key.Index > sw.Next:
+		say("up to %d trials of the sweep come before it", key.Index-sw.Next)
+	}
+	if waiting != nil && len(waiting.Checkpoints) > 0 {
+		say("it will go on from %s", describe(waiting.Checkpoints[0]))
 	}
 	if sw.State != sweeps.SweepRunning {
 		say("the sweep is %s, %s", sw.State, sw.Reason)
@@ -63,10 +72,45 @@ func (s *State) explainRunning(now time.Time, t *sweeps.Trial) []string {
 	for _, share := range w.places[t.TrialKey] {
 		why = append(why, "it has "+w.describe(share))
 	}
+	if len(t.Checkpoints) > 0 {
+		c := t.Checkpoints[0]
+		if c.Attempt == t.Attempt {
+			why = append(why, fmt.Sprintf("its last checkpoint is %s, kept since %s ago", describe(c), now.Sub(c.Saved).Round(time.Second)))
+		} else {
+			why = append(why, "it goes on from "+describe(c))
+		}
+	}
 	if !w.connected {
 		why = append(why, fmt.Sprintf("the worker is not connected; if it stays silent, the trial goes elsewhere in %s", w.lease.Sub(now).Round(time.Second)))
 	}
 	return why
+}
+
+// explainChain says why a trial that goes on from another has no record.
+func (s *State) explainChain(sw *sweep, i int64) []string {
+	if _, err := sw.plan.At(i); isExcluded(err) {
+		return nil
+	}
+	before, _ := sw.plan.Before(i)
+	why := fmt.Sprintf("it goes on from trial %d, and waits until that has ended", before)
+	switch t := sw.running[before]; {
+	case t != nil:
+		why += ", which is on worker " + t.WorkerName
+	case sw.has(before):
+		why += ", which waits for an attempt itself"
+	default:
+		why += ", which has not begun or just ended"
+	}
+	return []string{why}
+}
+
+// describe names a checkpoint.
+func describe(c sweeps.Checkpoint) string {
+	by := fmt.Sprintf("attempt %d", c.Attempt)
+	if c.Attempt == 0 {
+		by = "the trial that it goes on from"
+	}
+	return fmt.Sprintf("the checkpoint of step %d that %s left", c.Step, by)
 }
 
 // explainWorkers says what the sweep's trials wait for, of the workers there are.

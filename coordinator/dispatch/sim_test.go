@@ -161,8 +161,21 @@ func (s *sim) logf(format string, args ...any) {
 	}
 }
 
-// simPlan is a plan of n indices, every excludeEvery-th of them excluded, some broken.
-type simPlan struct{ n, excludeEvery, breakEvery int64 }
+// simPlan is a plan of n indices, every excludeEvery-th of them excluded, some broken. With
+// a chain of more than 1, so many indices that lie stride apart go on from each other.
+type simPlan struct{ n, excludeEvery, breakEvery, chain, stride int64 }
+
+func (p simPlan) Before(i int64) (int64, bool) { return p.neighbour(i, -1) }
+func (p simPlan) After(i int64) (int64, bool)  { return p.neighbour(i, 1) }
+
+func (p simPlan) neighbour(i, by int64) (int64, bool) {
+	for digit := i/p.stride%p.chain + by; digit >= 0 && digit < p.chain; digit += by {
+		if i += by * p.stride; i < p.n && !p.excluded(i) {
+			return i, true
+		}
+	}
+	return 0, false
+}
 
 func (p simPlan) Size() int64 { return p.n }
 
@@ -206,6 +219,13 @@ func (s *sim) submit(id sweeps.SweepID) {
 	if s.rng.IntN(4) == 0 {
 		pol.Requires = inTheLab
 	}
+	p.chain, p.stride = 1, 1
+	if s.rng.IntN(2) == 0 {
+		p.chain, p.stride = 2+s.rng.Int64N(3), 1+s.rng.Int64N(12)
+		pol.Continues = true
+	}
+	pol.Keep = sweeps.Keep{Last: s.rng.IntN(3), Best: s.rng.IntN(3)}
+	pol.Goal = []sweeps.Goal{sweeps.Minimize, sweeps.Maximize}[s.rng.IntN(2)]
 	s.plans[id] = p
 	sub := Submit{Sweep: &sweeps.Sweep{ID: id, Name: "name-" + string(id)}, Plan: p, Policy: pol}
 	s.subs[id] = sub
@@ -255,7 +275,7 @@ func (s *sim) turn(events ...Event) ([]Effect, bool) {
 		if sub, is := ev.(Submit); is && err != nil && s.disk.sweeps[sub.Sweep.ID] != nil {
 			s.failf("a submission that is repeated is refused: %v", err)
 		}
-		if err != nil && !errors.Is(err, sweeps.ErrConflict) && !errors.Is(err, sweeps.ErrNotFound) {
+		if err != nil && !errors.Is(err, sweeps.ErrConflict) && !errors.Is(err, sweeps.ErrNotFound) && !errors.Is(err, sweeps.ErrFenced) {
 			s.failf("%T: %v", ev, err)
 		}
 	}

@@ -122,9 +122,14 @@ func (s *sim) write(c Changes) {
 		clone := *sw
 		s.disk.sweeps[sw.ID] = &clone
 	}
+	before := map[sweeps.TrialKey]*sweeps.Trial{} // of those that change
+	for _, t := range c.Trials {
+		before[t.TrialKey] = s.disk.trials[t.TrialKey]
+	}
 	for _, t := range c.Trials {
 		old := s.disk.trials[t.TrialKey]
 		s.checkMove(old, t)
+		s.checkCheckpoints(before, old, t)
 		if old != nil && !old.State.Terminal() {
 			s.disk.alive[t.Sweep]--
 		}
@@ -133,6 +138,27 @@ func (s *sim) write(c Changes) {
 		}
 		clone := *t
 		s.disk.trials[t.TrialKey] = &clone
+	}
+}
+
+// checkCheckpoints checks that nobody who goes on from a checkpoint that is on the disk loses
+// it, and that nothing goes on from a trial that has not ended. before holds the rows that
+// the commit changes, as they were.
+func (s *sim) checkCheckpoints(before map[sweeps.TrialKey]*sweeps.Trial, old, t *sweeps.Trial) {
+	from := old
+	if i, is := s.plans[t.Sweep].Before(t.Index); is && s.subs[t.Sweep].Policy.Continues && old == nil {
+		key := sweeps.TrialKey{Sweep: t.Sweep, Index: i}
+		// Rows come in order of index, so that of the trial before is written.
+		if p := s.disk.trials[key]; p == nil || !p.Continued {
+			s.failf("trial %v has a record, and %v, which it goes on from, was not continued", t.TrialKey, key)
+		}
+		from = before[key]
+	}
+	if from == nil || from.State.Terminal() || t.State.Terminal() || len(from.Checkpoints) == 0 || t.Outcome.Class != "" && !t.Outcome.Class.Retryable() {
+		return
+	}
+	if len(t.Checkpoints) == 0 || t.Checkpoints[0].Step < from.Checkpoints[0].Step {
+		s.failf("trial %v has checkpoints %v, and %v had %v", t.TrialKey, t.Checkpoints, from.TrialKey, from.Checkpoints)
 	}
 }
 

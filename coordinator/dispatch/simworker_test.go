@@ -29,6 +29,7 @@ type simAttempt struct {
 	gpus    []sweeps.GPUShare
 	ended   bool
 	repeat  time.Time
+	done    int64 // steps: those of the checkpoint that it began with, and its own
 }
 
 // addWorker adds a machine. The first is large enough for every sweep, and so are those that
@@ -124,6 +125,12 @@ func (s *sim) due() []letter {
 func (s *sim) send(e Effect) {
 	id, session := target(e)
 	s.witness.said(e)
+	if x, is := e.(Start); is {
+		want := s.disk.trials[x.Ref.TrialKey].Checkpoints
+		if (x.From.Digest == "") != (len(want) == 0) || len(want) > 0 && x.From.Digest != want[0].Digest {
+			s.failf("%v is to go on from %v, and the disk has %v", x.Ref, x.From, want)
+		}
+	}
 	if f, is := e.(Forget); is {
 		if t := s.disk.trials[f.Ref.TrialKey]; t != nil && t.State == sweeps.TrialRunning && t.Attempt == f.Ref.Attempt && t.Worker == f.Worker {
 			s.failf("persist, then speak: %v is forgotten, and the disk says it runs there", f.Ref)
@@ -169,7 +176,11 @@ func (s *sim) receive(l letter) {
 				return
 			}
 		}
-		w.held[e.Ref] = &simAttempt{came: s.now, outcome: s.outcome(w), gpus: e.GPUs}
+		a := &simAttempt{came: s.now, outcome: s.outcome(w), gpus: e.GPUs}
+		if e.From.Digest != "" {
+			a.done = e.From.Step
+		}
+		w.held[e.Ref] = a
 		s.startQueued(w)
 	case Recall:
 		if a := w.held[e.Ref]; a != nil && a.ends.IsZero() && !a.ended {
@@ -244,6 +255,12 @@ func (s *sim) live(w *simWorker) {
 		a := w.held[ref]
 		if !a.ended && !a.ends.IsZero() && !a.ends.After(s.now) {
 			a.ended = true
+		}
+		if !a.ended && !a.ends.IsZero() && s.rng.IntN(10) == 0 {
+			a.done += 1 + s.rng.Int64N(5)
+			s.post(w, Checkpointed{w.ID, ref, sweeps.Checkpoint{
+				Step: a.done, Digest: fmt.Sprintf("%v at %d", ref, a.done), Value: float64(s.rng.IntN(10)),
+			}})
 		}
 		if a.ended && !a.repeat.After(s.now) {
 			a.repeat = s.now.Add(time.Second)

@@ -13,7 +13,7 @@ import (
 // changes nothing.
 func (s *State) Step(now time.Time, ev Event) error {
 	switch ev.(type) {
-	case Alive, Started: // nothing becomes free by these, and nothing ready
+	case Alive, Started, Checkpointed: // nothing becomes free by these, and nothing ready
 	default:
 		s.settled = false
 	}
@@ -45,6 +45,8 @@ func (s *State) Step(now time.Time, ev Event) error {
 		s.onStarted(now, e)
 	case Returned:
 		s.onReturned(now, e)
+	case Checkpointed:
+		err = s.onCheckpointed(now, e)
 	case Exited:
 		s.onExited(now, e)
 	case Tick:
@@ -134,21 +136,22 @@ func (s *State) advance(now time.Time, sw *sweep) bool {
 		}
 		p, err := sw.plan.At(sw.Next)
 		switch {
+		case err == nil && sw.goesOn(sw.Next):
+			sw.Next++ // it gets its turn when the trial before it has ended
+			s.touch(sw)
 		case err == nil:
 			sw.head = &p
 		case isExcluded(err):
 			sw.Next++
 			sw.Excluded++
 			s.touch(sw)
-		default:
-			t := &sweeps.Trial{
-				TrialKey: sweeps.TrialKey{Sweep: sw.ID, Index: sw.Next},
-				ID:       p.ID, Params: p.Params, Ended: now,
-				Outcome: sweeps.Outcome{Class: sweeps.ClassSpec, ExitCode: -1, Message: err.Error()},
-			}
+		case sw.goesOn(sw.Next):
 			sw.Next++
-			sw.Dispatched++
-			s.move(sw, t, sweeps.TrialFailed)
+			s.touch(sw)
+		default:
+			t := s.stillborn(now, sw, sw.Next, p, err)
+			sw.Next++
+			s.follow(now, sw, t)
 		}
 	}
 	return true
@@ -159,7 +162,7 @@ func (s *State) settle(now time.Time, sw *sweep) {
 	if s.sweeps[sw.ID] != sw || len(sw.running) > 0 || sw.waiting.len() > 0 {
 		return
 	}
-	if s.advance(now, sw) || sw.head != nil || sw.unseen() {
+	if s.advance(now, sw) || sw.head != nil || sw.unseen() || sw.waiting.len() > 0 {
 		return
 	}
 	if sw.State == sweeps.SweepCancelling {
@@ -174,6 +177,5 @@ func (s *State) settle(now time.Time, sw *sweep) {
 // unseen reports whether there are indices that the cursor has not come to, so that
 // nothing can be said about what is left.
 func (sw *sweep) unseen() bool {
-	return !sw.Closed && sw.Next < sw.plan.Size() &&
-		(sw.policy.RunCap <= 0 || sw.Dispatched < sw.policy.RunCap)
+	return !sw.Closed && sw.Next < sw.plan.Size() && !sw.capped()
 }

@@ -170,6 +170,10 @@ func (s *story) event(line string) string {
 		ev = Started{sweeps.WorkerID(arg(0)), s.ref(arg(1))}
 	case "returned":
 		ev = Returned{sweeps.WorkerID(arg(0)), s.ref(arg(1))}
+	case "checkpoint":
+		ev = Checkpointed{sweeps.WorkerID(arg(0)), s.ref(arg(1)), sweeps.Checkpoint{
+			Step: s.number(args["step"]), Digest: arg(1) + "@" + args["step"], Value: float64(s.number(args["value"])),
+		}}
 	case "exited":
 		class, err := sweeps.ParseClass(arg(2))
 		if err != nil {
@@ -244,9 +248,12 @@ func (s *story) describe(t *sweeps.Trial) string {
 	if t.State == sweeps.TrialRunning {
 		text += fmt.Sprintf(" on %s, attempt %d", t.Worker, t.Attempt)
 		if t.Started.IsZero() {
-			return text + ", not yet started"
+			text += ", not yet started"
 		}
-		return text
+		return text + kept(t)
+	}
+	if t.Attempt == 0 && t.State == sweeps.TrialPending {
+		return text + ", to go on" + kept(t)
 	}
 	text += fmt.Sprintf(" after attempt %d: %s", t.Attempt, t.Outcome.Class)
 	if t.Outcome.Message != "" {
@@ -261,12 +268,24 @@ func (s *story) describe(t *sweeps.Trial) string {
 	if t.State == sweeps.TrialPending && !t.NotBefore.IsZero() {
 		text += fmt.Sprintf(", again at %s", t.NotBefore.Sub(s.begin))
 	}
+	return text + kept(t)
+}
+
+// kept are the steps of a trial's checkpoints, in words.
+func kept(t *sweeps.Trial) string {
+	text := ""
+	for i, c := range t.Checkpoints {
+		text += []string{", with the checkpoint of step ", " and "}[min(i, 1)] + fmt.Sprint(c.Step)
+	}
 	return text
 }
 
 func describeEffect(e Effect) string {
 	switch e := e.(type) {
 	case Start:
+		if e.From.Digest != "" {
+			return fmt.Sprintf("%s: start %s from step %d", e.Worker, e.Ref, e.From.Step)
+		}
 		return fmt.Sprintf("%s: start %s", e.Worker, e.Ref)
 	case Stop:
 		return fmt.Sprintf("%s: stop %s", e.Worker, e.Ref)
@@ -284,9 +303,15 @@ func describeEffect(e Effect) string {
 type storyPlan struct {
 	n                int64
 	excluded, broken []int64
+	chain            int64 // so many indices in a row go on from each other
 }
 
 func (p storyPlan) Size() int64 { return p.n }
+
+func (p storyPlan) Before(i int64) (int64, bool) { return i - 1, i%p.chain > 0 }
+func (p storyPlan) After(i int64) (int64, bool) {
+	return i + 1, (i+1)%p.chain > 0 && i+1 < p.n
+}
 
 func (p storyPlan) At(i int64) (sweeps.Planned, error) {
 	planned := sweeps.Planned{Index: i, ID: sweeps.TrialID(fmt.Sprintf("%016x", i)), Params: sweeps.Params{"x": i}}
@@ -306,8 +331,8 @@ func (s *story) submission(id sweeps.SweepID, args map[string]string) Event {
 	}
 	sub := Submit{
 		Sweep: &sweeps.Sweep{ID: id, Name: name},
-		Plan:  storyPlan{n: s.number(args["trials"]), excluded: s.numbers(args["excluded"]), broken: s.numbers(args["broken"])},
-		Policy: Policy{RunCap: s.number(args["cap"]), Retries: int(s.number(args["retries"])), Needs: sweeps.Resources{CPUs: float64(s.number(args["cpus"]))},
+		Plan:  storyPlan{n: s.number(args["trials"]), excluded: s.numbers(args["excluded"]), broken: s.numbers(args["broken"]), chain: s.number(args["chain"])},
+		Policy: Policy{Continues: args["chain"] != "", Keep: sweeps.Keep{Last: int(s.number(args["keep"]))}, RunCap: s.number(args["cap"]), Retries: int(s.number(args["retries"])), Needs: sweeps.Resources{CPUs: float64(s.number(args["cpus"]))},
 			Priority: int(s.number(args["priority"])), TimeLimit: time.Duration(s.number(args["limit"])) * time.Second},
 	}
 	if _, known := s.subs[id]; !known {

@@ -12,6 +12,7 @@ import (
 func cloneSweep(s *sweeps.Sweep) *sweeps.Sweep {
 	c := *s
 	c.Source = slices.Clone(s.Source)
+	c.Best = slices.Clone(s.Best)
 	return &c
 }
 
@@ -19,6 +20,7 @@ func cloneSweep(s *sweeps.Sweep) *sweeps.Sweep {
 func cloneTrial(t *sweeps.Trial) *sweeps.Trial {
 	c := *t
 	c.Metrics = maps.Clone(t.Metrics)
+	c.Checkpoints = slices.Clone(t.Checkpoints)
 	if t.Params != nil {
 		c.Params = cloneValue(map[string]any(t.Params)).(map[string]any)
 	}

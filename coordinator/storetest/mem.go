@@ -163,6 +163,27 @@ func (s *memSweep) each(order []int64, fn func(*sweeps.Trial) bool) {
 	}
 }
 
+// Checkpointed implements coordinator.Store. It looks at every row.
+func (m *Mem) Checkpointed(fn func(*sweeps.Trial) bool) error {
+	list, err := m.Sweeps()
+	if err != nil {
+		return err
+	}
+	more := true
+	for _, sw := range list {
+		err := m.Trials(sw.ID, 0, func(t *sweeps.Trial) bool {
+			if len(t.Checkpoints) > 0 {
+				more = fn(t)
+			}
+			return more
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
 // FindTrial implements coordinator.Store. It looks at every row.
 func (m *Mem) FindTrial(prefix string, limit int) ([]*sweeps.Trial, error) {
 	m.mu.RLock()

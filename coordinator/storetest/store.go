@@ -36,6 +36,7 @@ func TestStore(t *testing.T, open func(t *testing.T, home string) coordinator.St
 		{"SweepsDoNotMix", testSeparate},
 		{"LiveIsThePendingAndRunning", testLive},
 		{"LiveAgreesWithTrials", testLiveModel},
+		{"CheckpointedHasThoseWithCheckpoints", testCheckpointed},
 		{"TrialIsFoundByPrefix", testFind},
 		{"CommitIsAllOrNone", testAllOrNone},
 		{"RecordsAreCopied", testCopies},
@@ -349,6 +350,38 @@ func testLiveModel(t *testing.T, s coordinator.Store) {
 		}
 	}
 	equal(t, "live trials", live(t, s, "s1"), want)
+}
+
+func testCheckpointed(t *testing.T, s coordinator.Store) {
+	list := func() (keys []string) {
+		t.Helper()
+		err := s.Checkpointed(func(tr *sweeps.Trial) bool {
+			keys = append(keys, fmt.Sprintf("%s:%d", tr.TrialKey, len(tr.Checkpoints)))
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	equal(t, "rows of an empty store", list(), []string{})
+	with := func(sweep sweeps.SweepID, index int64, state sweeps.TrialState, n int) *sweeps.Trial {
+		tr := newTrial(sweep, index, state)
+		for i := range n {
+			tr.Checkpoints = append(tr.Checkpoints, sweeps.Checkpoint{Attempt: 1, Step: int64(i), Digest: fmt.Sprint(i), Value: math.NaN()})
+		}
+		return tr
+	}
+	commit(t, s, newSweep("a", 0), newSweep("b", time.Second), with("a", 3, sweeps.TrialRunning, 1), with("a", 1, sweeps.TrialFinished, 2),
+		with("a", 2, sweeps.TrialRunning, 0), with("b", 0, sweeps.TrialFailed, 1))
+	equal(t, "rows with checkpoints", list(), []string{"a/1:2", "a/3:1", "b/0:1"})
+	commit(t, s, with("a", 3, sweeps.TrialFinished, 0), with("a", 2, sweeps.TrialRunning, 3))
+	equal(t, "rows with checkpoints", list(), []string{"a/1:2", "a/2:3", "b/0:1"})
+	seen := 0
+	if err := s.Checkpointed(func(*sweeps.Trial) bool { seen++; return false }); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "rows before the stop", seen, 1)
 }
 
 func testFind(t *testing.T, s coordinator.Store) {

@@ -70,3 +70,7 @@ func TestFault(t *testing.T) {
 		t.Errorf("trial without a sweep: error %v, want ErrNotFound", err)
 	}
 }
+
+func TestMemCheckpoints(t *testing.T) {
+	storetest.TestCheckpointStore(t, byHome(func() coordinator.CheckpointStore { return &storetest.MemCheckpoints{} }))
+}

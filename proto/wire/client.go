@@ -26,6 +26,8 @@ type Client struct {
 	addr    string
 	sweeps  pb.SweepServiceClient
 	workers pb.WorkerServiceClient
+
+	checkpoints pb.CheckpointServiceClient
 }
 
 // Dial returns a client of the coordinator at addr (HOST:PORT). It does not connect;
@@ -45,7 +47,10 @@ func Dial(addr string, opts ...grpc.DialOption) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: address %q of the coordinator: %w", sweeps.ErrInvalid, addr, err)
 	}
-	return &Client{conn, addr, pb.NewSweepServiceClient(conn), pb.NewWorkerServiceClient(conn)}, nil
+	return &Client{
+		conn: conn, addr: addr,
+		sweeps: pb.NewSweepServiceClient(conn), workers: pb.NewWorkerServiceClient(conn), checkpoints: pb.NewCheckpointServiceClient(conn),
+	}, nil
 }
 
 // Close ends the connection.
@@ -95,7 +100,11 @@ func (c *Client) Sweep(ctx context.Context, nameOrID string) (*SweepStatus, erro
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	return statusFromProto(r.GetSweep(), r.GetRunning())
+	st, err := statusFromProto(r.GetSweep(), r.GetRunning())
+	if err == nil {
+		st.Notes = r.GetNotes()
+	}
+	return st, err
 }
 
 // Watch calls fn with the sweep's progress until the sweep has ended, fn returns false
@@ -274,7 +283,7 @@ func statusFromProto(p *pb.Sweep, running []*pb.Trial) (*SweepStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SweepStatus{s, total, trials}, nil
+	return &SweepStatus{Sweep: s, Total: total, Running: trials}, nil
 }
 
 func trialsFromProto(list []*pb.Trial) ([]*sweeps.Trial, error) {

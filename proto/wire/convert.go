@@ -91,7 +91,7 @@ func SweepToProto(s *sweeps.Sweep, total int64) *pb.Sweep {
 			Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
 			Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
 		},
-		Total: total, Reason: s.Reason, Closed: s.Closed,
+		Total: total, Reason: s.Reason, Closed: s.Closed, Best: keptToProto(s.Best),
 	}
 }
 
@@ -111,6 +111,7 @@ func SweepFromProto(p *pb.Sweep) (s *sweeps.Sweep, total int64, err error) {
 			Running: c.GetRunning(), Finished: c.GetFinished(), Failed: c.GetFailed(),
 			Cancelled: c.GetCancelled(), Retrying: c.GetRetrying(),
 		},
+		Best: keptFromProto(p.Best),
 	}, p.Total, nil
 }
 
@@ -122,6 +123,7 @@ func TrialToProto(t *sweeps.Trial) *pb.Trial {
 		NotBefore: stamp(t.NotBefore), WorkerId: string(t.Worker), WorkerName: t.WorkerName,
 		Assigned: stamp(t.Assigned), Started: stamp(t.Started), Ended: stamp(t.Ended),
 		Outcome: OutcomeToProto(t.Outcome), Metrics: summariesToProto(t.Metrics), Alone: t.Alone, Returned: int32(t.Returned),
+		Checkpoints: checkpointsToProto(t.Checkpoints), Continued: t.Continued,
 	}
 }
 
@@ -146,6 +148,7 @@ func TrialFromProto(p *pb.Trial) (*sweeps.Trial, error) {
 		NotBefore: unstamp(p.NotBefore), Worker: sweeps.WorkerID(p.WorkerId), WorkerName: p.WorkerName,
 		Assigned: unstamp(p.Assigned), Started: unstamp(p.Started), Ended: unstamp(p.Ended),
 		Outcome: out, Metrics: summariesFromProto(p.Metrics), Alone: p.Alone, Returned: int(p.Returned),
+		Checkpoints: checkpointsFromProto(p.Checkpoints), Continued: p.Continued,
 	}, nil
 }
 
@@ -328,10 +331,14 @@ func CoordinatorMessageToProto(m CoordinatorMessage) *pb.SessionResponse {
 			Heartbeat: durationpb.New(m.Heartbeat), Lease: durationpb.New(m.Lease),
 		}}}
 	case Start:
-		return &pb.SessionResponse{Message: &pb.SessionResponse_Start{Start: &pb.Start{
+		start := &pb.Start{
 			Ref: RefToProto(m.Ref), TrialId: string(m.TrialID), ParamsJson: m.Params.JSON(),
 			SweepName: m.SweepName, Source: m.Source, File: m.File, WorkDir: m.WorkDir, Gpus: sharesToProto(m.GPUs),
-		}}}
+		}
+		if m.From != nil {
+			start.From = checkpointToProto(*m.From)
+		}
+		return &pb.SessionResponse{Message: &pb.SessionResponse_Start{Start: start}}
 	case Stop:
 		return &pb.SessionResponse{Message: &pb.SessionResponse_Stop{Stop: &pb.Stop{Ref: RefToProto(m.Ref)}}}
 	case Recall:
@@ -361,11 +368,16 @@ func CoordinatorMessageFromProto(p *pb.SessionResponse) (CoordinatorMessage, err
 		if err != nil {
 			return nil, fmt.Errorf("%w: parameters of a trial to start: %w", sweeps.ErrInvalid, err)
 		}
-		return Start{
+		start := Start{
 			Ref: RefFromProto(m.Start.GetRef()), TrialID: sweeps.TrialID(m.Start.GetTrialId()), Params: params,
 			SweepName: m.Start.GetSweepName(), Source: m.Start.GetSource(), File: m.Start.GetFile(), WorkDir: m.Start.GetWorkDir(),
 			GPUs: sharesFromProto(m.Start.GetGpus()),
-		}, nil
+		}
+		if m.Start.From != nil {
+			from := checkpointFromProto(m.Start.From)
+			start.From = &from
+		}
+		return start, nil
 	case *pb.SessionResponse_Stop:
 		return Stop{RefFromProto(m.Stop.GetRef())}, nil
 	case *pb.SessionResponse_Recall:

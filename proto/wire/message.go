@@ -69,7 +69,8 @@ type (
 		Source    []byte
 		File      string
 		WorkDir   string
-		GPUs      []sweeps.GPUShare // the devices that it is given
+		GPUs      []sweeps.GPUShare  // the devices that it is given
+		From      *sweeps.Checkpoint // to go on from; nil for none
 	}
 	// Stop tells the worker to terminate an attempt and report its end.
 	Stop struct{ Ref sweeps.AttemptRef }

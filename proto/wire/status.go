@@ -15,6 +15,7 @@ type SweepStatus struct {
 	*sweeps.Sweep
 	Total   int64           // trials it will have; -1 if not known
 	Running []*sweeps.Trial // with summaries as far as they have come
+	Notes   []string        // what people should know besides
 }
 
 // Underway is how many of the trials run: those that workers hold, without those that wait

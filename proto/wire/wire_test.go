@@ -124,7 +124,8 @@ func TestMessagesRoundTrip(t *testing.T) {
 	}
 	toWorker := []CoordinatorMessage{
 		Welcome{time.Second, time.Minute}, Stop{ref}, Forget{ref}, Recall{ref}, PointsAck{ref, 12}, LogAck{ref, Stdout, 13},
-		Start{ref, "id", sweeps.Params{"a": int64(1), "b": "c"}, "sweep", []byte("src"), "f.yaml", "/dir", []sweeps.GPUShare{{GPU: "GPU-a", Part: 1_000_000, Memory: 80 << 30}}},
+		Start{ref, "id", sweeps.Params{"a": int64(1), "b": "c"}, "sweep", []byte("src"), "f.yaml", "/dir", []sweeps.GPUShare{{GPU: "GPU-a", Part: 1_000_000, Memory: 80 << 30}}, nil},
+		Start{ref, "id", sweeps.Params{}, "sweep", nil, "f.yaml", "/dir", nil, &sweeps.Checkpoint{Attempt: 1, Step: 2, Digest: "d", Size: 3, Value: 0.5, Saved: time.Unix(4, 5).UTC()}},
 	}
 	for _, want := range toWorker {
 		got, err := CoordinatorMessageFromProto(overTheWire(t, CoordinatorMessageToProto(want), &pb.SessionResponse{}))

@@ -84,9 +84,12 @@ func (f *Folder) Save(c *Checkpoint) error {
 	return errors.Join(errs...)
 }
 
+// FileName is the name of the file of a step's checkpoint in its folder.
+func FileName(step int64) string { return fmt.Sprintf("%s%012d%s", prefix, step, suffix) }
+
 // write puts a checkpoint under its name, whole or not at all.
 func (f *Folder) write(c *Checkpoint) (err error) {
-	name := filepath.Join(f.Path, fmt.Sprintf("%s%012d%s", prefix, c.Step, suffix))
+	name := filepath.Join(f.Path, FileName(c.Step))
 	// One name for all attempts at a step, so that what a crash leaves behind is overwritten and does not pile up.
 	temp := name + tempSuffix
 	file, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)

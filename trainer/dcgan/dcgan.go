@@ -38,7 +38,17 @@ func Trainer() trainer.Trainer {
 		Params:   Params(),
 		Validate: Validate,
 		Run:      Run,
+
+		Continues: continues,
 	}
+}
+
+// continues: nothing depends on how many epochs are to come.
+func continues(param string, _ map[string]any) error {
+	if param != "epochs" {
+		return fmt.Errorf("a training can go on to more epochs, and not to another %s", param)
+	}
+	return nil
 }
 
 // Run trains the session's trial. See [Train] for what it reports, and trainer.Trainer for its errors.
@@ -68,6 +78,6 @@ func Run(ctx context.Context, session *report.Session) error {
 	}
 	return Train(ctx, m, d, session, Options{
 		CheckpointDir: session.CheckpointDir, ArtifactDir: session.ArtifactDir,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Saved: session.Checkpoint, Told: session.Reported(),
 	})
 }

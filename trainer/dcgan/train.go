@@ -40,6 +40,7 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 	if o.ArtifactDir != "" {
 		r.pictures = &pictures{model: m, dir: o.ArtifactDir}
 	}
+	r.history.Told = o.Told
 	loop := trainer.Loop{
 		Epochs: c.Epochs, StepsPerEpoch: r.perEpoch,
 		Step:   r.step,

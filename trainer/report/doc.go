@@ -22,7 +22,8 @@
 //
 //	SWATH_PARAMS          path of a JSON file: one object, the trial's parameters
 //	SWATH_REPORT          path of the report file, to append to; may not exist yet
-//	SWATH_CHECKPOINT_DIR  existing folder for state to resume from; empty at first
+//	SWATH_CHECKPOINT_DIR  existing folder for state to resume from; empty, or with the one
+//	                      entry from which the attempt goes on
 //	SWATH_ARTIFACT_DIR    existing folder for files worth keeping
 //	SWATH_DATA            the folder of data sets; unset or empty where there is none
 //	SWATH_SWEEP           the sweep's name or id
@@ -47,6 +48,7 @@
 //		{"progress": 0.4}
 //		{"end": {"class": "diverged", "message": "loss is NaN at step 7"}}
 //		{"error": "the third shard is unreadable"}
+//		{"checkpoint": "step-400.pt", "step": 400}
 //
 //	  - metrics maps a metric's name to its value: a number, or a string that spells one.
 //	    Not-a-number and the infinities are written as Python's json.dumps writes them
@@ -66,10 +68,23 @@
 //	    host or device memory), "spec" (the parameters cannot work; not tried again),
 //	    "exit" (any other failure). The last one counts.
 //	  - error is a message for people that explains a non-zero exit. The last one counts.
+//	  - checkpoint names an entry of SWATH_CHECKPOINT_DIR, a file or a folder, that is
+//	    complete: with it another attempt could go on from there. It must not change any
+//	    more; the next is written under another name, or beside and renamed. See below.
+//	    (A number is a metric of that name.)
 //
 // A line that is none of this is skipped, counted and reported as a warning; so is one
 // longer than [MaxLine]. Nothing in the file can make an attempt fail but an end. A last line
 // without its line feed waits until it is complete or the process has exited.
+//
+// # Checkpoints
+//
+// The worker brings the checkpoint that was named last to the coordinator, now and then while
+// the trainer runs, and when the attempt ends otherwise than well. The next attempt of the
+// trial, on whichever worker, begins with that entry, and it alone, in its checkpoint folder,
+// and with the lines that the report had up to the one that names it in its report file: so
+// its curves are whole, and it had best report on from there. A trainer that finds nothing
+// in the folder begins anew. Entries may be removed when a later one was named.
 //
 // # What a trainer may print
 //

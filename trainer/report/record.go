@@ -40,7 +40,7 @@ type End struct {
 const maxName = 256
 
 // errNotRecord says that a line holds nothing that the protocol knows.
-var errNotRecord = errors.New("no metric, progress, end or error in it")
+var errNotRecord = errors.New("no metric, progress, checkpoint, end or error in it")
 
 // parseRecord reads one line. The error tells why nothing of it could be used.
 func parseRecord(line []byte, count *steps) (Record, error) {
@@ -73,6 +73,8 @@ func parseRecord(line []byte, count *steps) (Record, error) {
 			warnings = append(warnings, "progress is not a number")
 		}
 	}
+	_, checkpoint := parseCheckpoint(fields)
+	understood = understood || checkpoint
 	if !flat {
 		values = nil
 	}
@@ -91,7 +93,7 @@ func parseRecord(line []byte, count *steps) (Record, error) {
 	at := timeOf(fields)
 	names := make([]string, 0, len(values))
 	for name := range values {
-		if !flat || !reserved(name) {
+		if !flat || !reserved(name) && !(checkpoint && name == "checkpoint") {
 			names = append(names, name)
 		}
 	}

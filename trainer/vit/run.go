@@ -34,7 +34,24 @@ func Trainer() trainer.Trainer {
 		Params:   Params(),
 		Validate: Validate,
 		Run:      Run,
+
+		Continues: continues,
 	}
+}
+
+// continues: under a constant learning rate nothing depends on how many epochs are to come.
+func continues(param string, params map[string]any) error {
+	if param != "epochs" {
+		return fmt.Errorf("a training can go on to more epochs, and not to another %s", param)
+	}
+	c, err := NewConfig(params)
+	if err != nil {
+		return err
+	}
+	if c.Schedule != "constant" {
+		return fmt.Errorf("under schedule %s the learning rate of every step depends on the number of epochs: use schedule constant, or leave continue out", c.Schedule)
+	}
+	return nil
 }
 
 // Run trains the session's trial. See [Train] for what it reports, and trainer.Trainer for its errors.
@@ -64,7 +81,7 @@ func Run(ctx context.Context, session *report.Session) error {
 	}
 	return Train(ctx, m, d, session, Options{
 		CheckpointDir: session.CheckpointDir, ArtifactDir: session.ArtifactDir,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Saved: session.Checkpoint, Told: session.Reported(),
 	})
 }
 

@@ -33,6 +33,7 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 		return err
 	}
 	c := &m.Config
+	r.history.Told = o.Told
 	loop := trainer.Loop{
 		Epochs: c.Epochs, StepsPerEpoch: r.perEpoch,
 		Step: r.step,

@@ -61,6 +61,10 @@ func ParamsFile(attemptDir string) string { return file(attemptDir, "params.json
 // ReportFile is the path of the report file in an attempt directory.
 func ReportFile(attemptDir string) string { return file(attemptDir, "report.jsonl") }
 
+// CheckpointDir is the path of the checkpoint folder in an attempt directory, where the
+// spec names none.
+func CheckpointDir(attemptDir string) string { return file(attemptDir, "checkpoint") }
+
 // ErrSpec is wrapped by the errors of [Prepare] and [Start] for an attempt that cannot start anywhere:
 // the program does not exist, a pattern does not compile.
 var ErrSpec = errors.New("cannot start")
@@ -97,7 +101,7 @@ func (s Spec) normalize() (Spec, error) {
 	}{
 		{&s.AttemptDir, ""},
 		{&s.Dir, s.AttemptDir},
-		{&s.CheckpointDir, file(s.AttemptDir, "checkpoint")},
+		{&s.CheckpointDir, CheckpointDir(s.AttemptDir)},
 		{&s.ArtifactDir, file(s.AttemptDir, "artifacts")},
 	} {
 		if *p.path == "" {

@@ -41,9 +41,10 @@ type Sweep struct {
 	Counts     *Counts                `protobuf:"bytes,12,opt,name=counts,proto3" json:"counts,omitempty"`
 	// total is the number of trials that the sweep will have, -1 if it is not known
 	// (no end, or too many to count exclusions).
-	Total         int64  `protobuf:"varint,13,opt,name=total,proto3" json:"total,omitempty"`
-	Closed        bool   `protobuf:"varint,15,opt,name=closed,proto3" json:"closed,omitempty"` // trials that never started stay so, whatever is rerun
-	Reason        string `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"`  // why it is paused, or was cancelled by other than a user
+	Total         int64             `protobuf:"varint,13,opt,name=total,proto3" json:"total,omitempty"`
+	Closed        bool              `protobuf:"varint,15,opt,name=closed,proto3" json:"closed,omitempty"` // trials that never started stay so, whatever is rerun
+	Reason        string            `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"`  // why it is paused, or was cancelled by other than a user
+	Best          []*KeptCheckpoint `protobuf:"bytes,16,rep,name=best,proto3" json:"best,omitempty"`      // the checkpoints with the best objective
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +184,13 @@ func (x *Sweep) GetReason() string {
 	return ""
 }
 
+func (x *Sweep) GetBest() []*KeptCheckpoint {
+	if x != nil {
+		return x.Best
+	}
+	return nil
+}
+
 // Counts tells how many trials are in which state.
 type Counts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -280,8 +288,10 @@ type Trial struct {
 	Outcome    *Outcome               `protobuf:"bytes,15,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// metrics summarises the series; for a running trial, as far as they have come.
 	Metrics       map[string]*Summary `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Returned      int32               `protobuf:"varint,18,opt,name=returned,proto3" json:"returned,omitempty"` // attempts that were given back without having been started
-	Alone         bool                `protobuf:"varint,17,opt,name=alone,proto3" json:"alone,omitempty"`       // its further attempts get a worker to themselves
+	Returned      int32               `protobuf:"varint,18,opt,name=returned,proto3" json:"returned,omitempty"`      // attempts that were given back without having been started
+	Alone         bool                `protobuf:"varint,17,opt,name=alone,proto3" json:"alone,omitempty"`            // its further attempts get a worker to themselves
+	Checkpoints   []*Checkpoint       `protobuf:"bytes,19,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"` // the latest first
+	Continued     bool                `protobuf:"varint,20,opt,name=continued,proto3" json:"continued,omitempty"`    // the trial that goes on from it has a record
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -438,6 +448,20 @@ func (x *Trial) GetReturned() int32 {
 func (x *Trial) GetAlone() bool {
 	if x != nil {
 		return x.Alone
+	}
+	return false
+}
+
+func (x *Trial) GetCheckpoints() []*Checkpoint {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return nil
+}
+
+func (x *Trial) GetContinued() bool {
+	if x != nil {
+		return x.Continued
 	}
 	return false
 }
@@ -914,6 +938,7 @@ type GetSweepResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sweep         *Sweep                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
 	Running       []*Trial               `protobuf:"bytes,2,rep,name=running,proto3" json:"running,omitempty"`
+	Notes         []string               `protobuf:"bytes,3,rep,name=notes,proto3" json:"notes,omitempty"` // what people should know: checkpoints that were refused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -958,6 +983,13 @@ func (x *GetSweepResponse) GetSweep() *Sweep {
 func (x *GetSweepResponse) GetRunning() []*Trial {
 	if x != nil {
 		return x.Running
+	}
+	return nil
+}
+
+func (x *GetSweepResponse) GetNotes() []string {
+	if x != nil {
+		return x.Notes
 	}
 	return nil
 }
@@ -2071,7 +2103,7 @@ var File_swath_v1_sweep_proto protoreflect.FileDescriptor
 
 const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\n" +
-	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\xb0\x03\n" +
+	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\xde\x03\n" +
 	"\x05Sweep\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -2090,13 +2122,14 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x06counts\x18\f \x01(\v2\x10.swath.v1.CountsR\x06counts\x12\x14\n" +
 	"\x05total\x18\r \x01(\x03R\x05total\x12\x16\n" +
 	"\x06closed\x18\x0f \x01(\bR\x06closed\x12\x16\n" +
-	"\x06reason\x18\x0e \x01(\tR\x06reason\"\x90\x01\n" +
+	"\x06reason\x18\x0e \x01(\tR\x06reason\x12,\n" +
+	"\x04best\x18\x10 \x03(\v2\x18.swath.v1.KeptCheckpointR\x04best\"\x90\x01\n" +
 	"\x06Counts\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x03R\arunning\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\x03R\bfinished\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x03R\x06failed\x12\x1c\n" +
 	"\tcancelled\x18\x04 \x01(\x03R\tcancelled\x12\x1a\n" +
-	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xca\x05\n" +
+	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xa0\x06\n" +
 	"\x05Trial\x12\x19\n" +
 	"\bsweep_id\x18\x01 \x01(\tR\asweepId\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x0e\n" +
@@ -2119,7 +2152,9 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\aoutcome\x18\x0f \x01(\v2\x11.swath.v1.OutcomeR\aoutcome\x126\n" +
 	"\ametrics\x18\x10 \x03(\v2\x1c.swath.v1.Trial.MetricsEntryR\ametrics\x12\x1a\n" +
 	"\breturned\x18\x12 \x01(\x05R\breturned\x12\x14\n" +
-	"\x05alone\x18\x11 \x01(\bR\x05alone\x1aM\n" +
+	"\x05alone\x18\x11 \x01(\bR\x05alone\x126\n" +
+	"\vcheckpoints\x18\x13 \x03(\v2\x14.swath.v1.CheckpointR\vcheckpoints\x12\x1c\n" +
+	"\tcontinued\x18\x14 \x01(\bR\tcontinued\x1aM\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +
 	"\x05value\x18\x02 \x01(\v2\x11.swath.v1.SummaryR\x05value:\x028\x01\"\xaa\x01\n" +
@@ -2159,10 +2194,11 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x12ListSweepsResponse\x12'\n" +
 	"\x06sweeps\x18\x01 \x03(\v2\x0f.swath.v1.SweepR\x06sweeps\"'\n" +
 	"\x0fGetSweepRequest\x12\x14\n" +
-	"\x05sweep\x18\x01 \x01(\tR\x05sweep\"d\n" +
+	"\x05sweep\x18\x01 \x01(\tR\x05sweep\"z\n" +
 	"\x10GetSweepResponse\x12%\n" +
 	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\x12)\n" +
-	"\arunning\x18\x02 \x03(\v2\x0f.swath.v1.TrialR\arunning\")\n" +
+	"\arunning\x18\x02 \x03(\v2\x0f.swath.v1.TrialR\arunning\x12\x14\n" +
+	"\x05notes\x18\x03 \x03(\tR\x05notes\")\n" +
 	"\x11WatchSweepRequest\x12\x14\n" +
 	"\x05sweep\x18\x01 \x01(\tR\x05sweep\"\xbd\x01\n" +
 	"\x12WatchSweepResponse\x12%\n" +
@@ -2293,75 +2329,79 @@ var file_swath_v1_sweep_proto_goTypes = []any{
 	nil,                           // 33: swath.v1.Trial.MetricsEntry
 	nil,                           // 34: swath.v1.Worker.LabelsEntry
 	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*Outcome)(nil),               // 36: swath.v1.Outcome
-	(*Resources)(nil),             // 37: swath.v1.Resources
-	(*Gpu)(nil),                   // 38: swath.v1.Gpu
-	(*Point)(nil),                 // 39: swath.v1.Point
-	(LogStream)(0),                // 40: swath.v1.LogStream
+	(*KeptCheckpoint)(nil),        // 36: swath.v1.KeptCheckpoint
+	(*Outcome)(nil),               // 37: swath.v1.Outcome
+	(*Checkpoint)(nil),            // 38: swath.v1.Checkpoint
+	(*Resources)(nil),             // 39: swath.v1.Resources
+	(*Gpu)(nil),                   // 40: swath.v1.Gpu
+	(*Point)(nil),                 // 41: swath.v1.Point
+	(LogStream)(0),                // 42: swath.v1.LogStream
 }
 var file_swath_v1_sweep_proto_depIdxs = []int32{
 	35, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
 	35, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
 	1,  // 2: swath.v1.Sweep.counts:type_name -> swath.v1.Counts
-	35, // 3: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
-	35, // 4: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
-	35, // 5: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
-	35, // 6: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
-	36, // 7: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
-	33, // 8: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
-	37, // 9: swath.v1.Worker.total:type_name -> swath.v1.Resources
-	38, // 10: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
-	34, // 11: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
-	0,  // 12: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 13: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
-	0,  // 14: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 15: swath.v1.GetSweepResponse.running:type_name -> swath.v1.Trial
-	0,  // 16: swath.v1.WatchSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 17: swath.v1.WatchSweepResponse.running:type_name -> swath.v1.Trial
-	2,  // 18: swath.v1.WatchSweepResponse.ended:type_name -> swath.v1.Trial
-	0,  // 19: swath.v1.CancelSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 20: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 21: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 22: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 23: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
-	39, // 24: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
-	40, // 25: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
-	4,  // 26: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
-	4,  // 27: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
-	3,  // 28: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
-	5,  // 29: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
-	7,  // 30: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
-	9,  // 31: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
-	11, // 32: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
-	13, // 33: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
-	15, // 34: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
-	17, // 35: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
-	19, // 36: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
-	21, // 37: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
-	23, // 38: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
-	25, // 39: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
-	27, // 40: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
-	29, // 41: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
-	31, // 42: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
-	6,  // 43: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
-	8,  // 44: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
-	10, // 45: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
-	12, // 46: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
-	14, // 47: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
-	16, // 48: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
-	18, // 49: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
-	20, // 50: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
-	22, // 51: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
-	24, // 52: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
-	26, // 53: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
-	28, // 54: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
-	30, // 55: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
-	32, // 56: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
-	43, // [43:57] is the sub-list for method output_type
-	29, // [29:43] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	36, // 3: swath.v1.Sweep.best:type_name -> swath.v1.KeptCheckpoint
+	35, // 4: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
+	35, // 5: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
+	35, // 6: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
+	35, // 7: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
+	37, // 8: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
+	33, // 9: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
+	38, // 10: swath.v1.Trial.checkpoints:type_name -> swath.v1.Checkpoint
+	39, // 11: swath.v1.Worker.total:type_name -> swath.v1.Resources
+	40, // 12: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
+	34, // 13: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
+	0,  // 14: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 15: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
+	0,  // 16: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 17: swath.v1.GetSweepResponse.running:type_name -> swath.v1.Trial
+	0,  // 18: swath.v1.WatchSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 19: swath.v1.WatchSweepResponse.running:type_name -> swath.v1.Trial
+	2,  // 20: swath.v1.WatchSweepResponse.ended:type_name -> swath.v1.Trial
+	0,  // 21: swath.v1.CancelSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 22: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 23: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 24: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 25: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
+	41, // 26: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
+	42, // 27: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
+	4,  // 28: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
+	4,  // 29: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
+	3,  // 30: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
+	5,  // 31: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
+	7,  // 32: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
+	9,  // 33: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
+	11, // 34: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
+	13, // 35: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
+	15, // 36: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
+	17, // 37: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
+	19, // 38: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
+	21, // 39: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
+	23, // 40: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
+	25, // 41: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
+	27, // 42: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
+	29, // 43: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
+	31, // 44: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
+	6,  // 45: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
+	8,  // 46: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
+	10, // 47: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
+	12, // 48: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
+	14, // 49: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
+	16, // 50: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
+	18, // 51: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
+	20, // 52: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
+	22, // 53: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
+	24, // 54: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
+	26, // 55: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
+	28, // 56: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
+	30, // 57: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
+	32, // 58: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
+	45, // [45:59] is the sub-list for method output_type
+	31, // [31:45] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_sweep_proto_init() }

@@ -472,6 +472,144 @@ func (x *Point) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// Checkpoint is the record of a checkpoint.
+type Checkpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       int32                  `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"` // that wrote it; 0 if it was taken over from the trial before
+	Step          int64                  `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	Digest        string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of its file, in hexadecimal digits
+	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`    // of its file, in bytes
+	Value         float64                `protobuf:"fixed64,5,opt,name=value,proto3" json:"value,omitempty"` // of the objective; NaN if it was not reported
+	Saved         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=saved,proto3" json:"saved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_swath_v1_types_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_types_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_swath_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Checkpoint) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStep() int64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetSaved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Saved
+	}
+	return nil
+}
+
+// KeptCheckpoint is a checkpoint and its trial's index.
+type KeptCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         int64                  `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptCheckpoint) Reset() {
+	*x = KeptCheckpoint{}
+	mi := &file_swath_v1_types_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptCheckpoint) ProtoMessage() {}
+
+func (x *KeptCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_types_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptCheckpoint.ProtoReflect.Descriptor instead.
+func (*KeptCheckpoint) Descriptor() ([]byte, []int) {
+	return file_swath_v1_types_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *KeptCheckpoint) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *KeptCheckpoint) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
 var File_swath_v1_types_proto protoreflect.FileDescriptor
 
 const file_swath_v1_types_proto_rawDesc = "" +
@@ -506,7 +644,20 @@ const file_swath_v1_types_proto_rawDesc = "" +
 	"\x06metric\x18\x01 \x01(\tR\x06metric\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\x03R\x04step\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\x01R\x05value\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time*U\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xae\x01\n" +
+	"\n" +
+	"Checkpoint\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\x05R\aattempt\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\x03R\x04step\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\x01R\x05value\x120\n" +
+	"\x05saved\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05saved\"\\\n" +
+	"\x0eKeptCheckpoint\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x03R\x05index\x124\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\v2\x14.swath.v1.CheckpointR\n" +
+	"checkpoint*U\n" +
 	"\tLogStream\x12\x1a\n" +
 	"\x16LOG_STREAM_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LOG_STREAM_STDOUT\x10\x01\x12\x15\n" +
@@ -525,7 +676,7 @@ func file_swath_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_swath_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_swath_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_swath_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_swath_v1_types_proto_goTypes = []any{
 	(LogStream)(0),                // 0: swath.v1.LogStream
 	(*AttemptRef)(nil),            // 1: swath.v1.AttemptRef
@@ -534,15 +685,19 @@ var file_swath_v1_types_proto_goTypes = []any{
 	(*Gpu)(nil),                   // 4: swath.v1.Gpu
 	(*GpuShare)(nil),              // 5: swath.v1.GpuShare
 	(*Point)(nil),                 // 6: swath.v1.Point
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*Checkpoint)(nil),            // 7: swath.v1.Checkpoint
+	(*KeptCheckpoint)(nil),        // 8: swath.v1.KeptCheckpoint
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_swath_v1_types_proto_depIdxs = []int32{
-	7, // 0: swath.v1.Point.time:type_name -> google.protobuf.Timestamp
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	9, // 0: swath.v1.Point.time:type_name -> google.protobuf.Timestamp
+	9, // 1: swath.v1.Checkpoint.saved:type_name -> google.protobuf.Timestamp
+	7, // 2: swath.v1.KeptCheckpoint.checkpoint:type_name -> swath.v1.Checkpoint
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_types_proto_init() }
@@ -556,7 +711,7 @@ func file_swath_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_types_proto_rawDesc), len(file_swath_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -722,7 +722,11 @@ type Start struct {
 	WorkDir    string                 `protobuf:"bytes,7,opt,name=work_dir,json=workDir,proto3" json:"work_dir,omitempty"`
 	// gpus are the devices that the attempt is given. A worker on which one of them is no
 	// longer to be had answers Returned.
-	Gpus          []*GpuShare `protobuf:"bytes,20,rep,name=gpus,proto3" json:"gpus,omitempty"`
+	Gpus []*GpuShare `protobuf:"bytes,20,rep,name=gpus,proto3" json:"gpus,omitempty"`
+	// from is the checkpoint that the attempt goes on from. The worker reads it, unless it
+	// has it still, and puts it into the attempt's folder before the process starts. If it is
+	// not kept any more the attempt begins anew.
+	From          *Checkpoint `protobuf:"bytes,8,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -809,6 +813,13 @@ func (x *Start) GetWorkDir() string {
 func (x *Start) GetGpus() []*GpuShare {
 	if x != nil {
 		return x.Gpus
+	}
+	return nil
+}
+
+func (x *Start) GetFrom() *Checkpoint {
+	if x != nil {
+		return x.From
 	}
 	return nil
 }
@@ -1429,7 +1440,7 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\aWelcome\x127\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\theartbeat\x12/\n" +
 	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\v\n" +
-	"\tHeartbeat\"\xf9\x01\n" +
+	"\tHeartbeat\"\xa3\x02\n" +
 	"\x05Start\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12\x19\n" +
 	"\btrial_id\x18\x02 \x01(\tR\atrialId\x12\x1f\n" +
@@ -1440,7 +1451,8 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x06source\x18\x05 \x01(\fR\x06source\x12\x12\n" +
 	"\x04file\x18\x06 \x01(\tR\x04file\x12\x19\n" +
 	"\bwork_dir\x18\a \x01(\tR\aworkDir\x12&\n" +
-	"\x04gpus\x18\x14 \x03(\v2\x12.swath.v1.GpuShareR\x04gpus\".\n" +
+	"\x04gpus\x18\x14 \x03(\v2\x12.swath.v1.GpuShareR\x04gpus\x12(\n" +
+	"\x04from\x18\b \x01(\v2\x14.swath.v1.CheckpointR\x04from\".\n" +
 	"\x04Stop\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"0\n" +
 	"\x06Recall\x12&\n" +
@@ -1513,9 +1525,10 @@ var file_swath_v1_worker_proto_goTypes = []any{
 	(*Gpu)(nil),                 // 22: swath.v1.Gpu
 	(*GpuShare)(nil),            // 23: swath.v1.GpuShare
 	(*durationpb.Duration)(nil), // 24: google.protobuf.Duration
-	(*Point)(nil),               // 25: swath.v1.Point
-	(LogStream)(0),              // 26: swath.v1.LogStream
-	(*Outcome)(nil),             // 27: swath.v1.Outcome
+	(*Checkpoint)(nil),          // 25: swath.v1.Checkpoint
+	(*Point)(nil),               // 26: swath.v1.Point
+	(LogStream)(0),              // 27: swath.v1.LogStream
+	(*Outcome)(nil),             // 28: swath.v1.Outcome
 }
 var file_swath_v1_worker_proto_depIdxs = []int32{
 	2,  // 0: swath.v1.SessionRequest.hello:type_name -> swath.v1.Hello
@@ -1546,27 +1559,28 @@ var file_swath_v1_worker_proto_depIdxs = []int32{
 	24, // 25: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
 	21, // 26: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
 	23, // 27: swath.v1.Start.gpus:type_name -> swath.v1.GpuShare
-	21, // 28: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
-	21, // 29: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
-	21, // 30: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
-	21, // 31: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
-	21, // 32: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
-	21, // 33: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
-	25, // 34: swath.v1.Points.points:type_name -> swath.v1.Point
-	21, // 35: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
-	21, // 36: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
-	26, // 37: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
-	21, // 38: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
-	26, // 39: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
-	21, // 40: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
-	27, // 41: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
-	0,  // 42: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
-	1,  // 43: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
-	43, // [43:44] is the sub-list for method output_type
-	42, // [42:43] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	25, // 28: swath.v1.Start.from:type_name -> swath.v1.Checkpoint
+	21, // 29: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
+	21, // 30: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
+	21, // 31: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
+	21, // 32: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
+	21, // 33: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
+	21, // 34: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
+	26, // 35: swath.v1.Points.points:type_name -> swath.v1.Point
+	21, // 36: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
+	21, // 37: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
+	27, // 38: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
+	21, // 39: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
+	27, // 40: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
+	21, // 41: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
+	28, // 42: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
+	0,  // 43: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
+	1,  // 44: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
+	44, // [44:45] is the sub-list for method output_type
+	43, // [43:44] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_worker_proto_init() }

@@ -1,0 +1,247 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"swath/sweeps"
+	"swath/trainer/report"
+	"swath/worker/bundle"
+	"swath/worker/exec"
+)
+
+// Checkpoints survive the attempt: one goroutine of the agent brings the checkpoint that a
+// trainer named last to the coordinator, a trial after the other, not more often than every
+// so many seconds, and at the end of an attempt that others may go on from. It packs the
+// checkpoint first (package bundle), since the trainer may remove it any moment; while the
+// coordinator is away, what is packed waits on disk until a newer one takes its place. An
+// end is reported when the checkpoint before it has arrived, so that whoever goes on from
+// the attempt goes on from its last.
+
+// Transfer moves checkpoints; *wire.Client is one.
+type Transfer interface {
+	// UploadCheckpoint brings a checkpoint and returns when it is recorded; refused is why
+	// it is not wanted. moved is called as it goes on.
+	UploadCheckpoint(ctx context.Context, worker sweeps.WorkerID, ref sweeps.AttemptRef, ckpt sweeps.Checkpoint, r io.ReaderAt, moved func()) (refused string, err error)
+	// ReadCheckpoint writes a checkpoint's file to w, from an offset on.
+	ReadCheckpoint(ctx context.Context, digest string, offset int64, w io.Writer) error
+}
+
+// saving is what becomes of an attempt's checkpoints. It belongs to the goroutine that
+// brings them.
+type saving struct {
+	reader *report.CheckpointReader // nil before the first look
+	next   time.Time                // when the next one is due
+	packed *packed                  // the one that is to be brought; nil for none
+	failed int                      // how often that failed in a row, by the coordinator's fault
+}
+
+// packed is a checkpoint that is packed.
+type packed struct {
+	file string
+	ckpt sweeps.Checkpoint
+}
+
+// costShare bounds the share of the time that checkpoints take: the next one waits so many
+// times as long as the last one took.
+const costShare = 20
+
+// maxUploads is how often a coordinator that is there may fail to take a checkpoint.
+const maxUploads = 5
+
+// bringCheckpoints brings checkpoints until ctx is done.
+func (a *Agent) bringCheckpoints(ctx context.Context) {
+	if a.cfg.Transfer == nil {
+		return
+	}
+	open := map[*attempt]bool{} // those with something to be dropped in the end
+	tick := time.NewTicker(a.times.look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-a.saving:
+		}
+		for _, at := range a.held() {
+			if ctx.Err() == nil {
+				at.bring(ctx)
+			}
+			if at.saving.packed != nil || at.saving.reader != nil {
+				open[at] = true
+			}
+		}
+		for at := range open {
+			if at.isForgotten() {
+				at.dropPacked()
+				delete(open, at)
+			}
+		}
+	}
+}
+
+// bring brings the attempt's last checkpoint, if one is due.
+func (at *attempt) bring(ctx context.Context) {
+	began, outcome := at.progress()
+	final := at.owesCheckpoint()
+	s := &at.saving
+	switch now := time.Now(); {
+	case at.isForgotten(), outcome == nil && !began, outcome != nil && !final:
+		return
+	case s.next.IsZero():
+		s.next = now.Add(at.agent.cfg.CheckpointEvery)
+	}
+	if !final && time.Now().Before(s.next) {
+		return
+	}
+	started := time.Now()
+	at.agent.moved() // to pack a large one takes a while
+	at.pack()
+	at.agent.moved()
+	if s.packed == nil {
+		at.paid(final)
+		return
+	}
+	if at.upload(ctx) {
+		at.paid(final)
+	}
+	s.next = time.Now().Add(max(at.agent.cfg.CheckpointEvery, costShare*time.Since(started)))
+}
+
+// pack packs the checkpoint that was named last, if that is news.
+func (at *attempt) pack() {
+	s := &at.saving
+	if s.reader == nil {
+		s.reader = report.NewCheckpointReader(exec.ReportFile(at.dir), at.prefix)
+	}
+	last, is, err := s.reader.Last()
+	if err != nil {
+		at.log.Warn("looking for checkpoints", "err", err)
+	}
+	if !is {
+		return
+	}
+	spec, err := at.agent.specs.get(at.start.Source, at.start.File)
+	if err != nil {
+		return // then it never ran
+	}
+	file := filepath.Join(at.agent.cache.dir, filepath.Base(at.dir)+packedSuffix)
+	lines, err := bundle.Lines(exec.ReportFile(at.dir), last.End)
+	var info bundle.Info
+	if err == nil {
+		info, err = bundle.Pack(file, exec.CheckpointDir(at.dir), last.Name, lines)
+	}
+	if err != nil {
+		s.packed = nil // its file was overwritten
+		level := at.log.Warn
+		if at.isForgotten() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, bundle.ErrChanged) {
+			level = at.log.Info // the trainer is ahead; the next one will do
+		}
+		level("a checkpoint is not kept", "checkpoint", last.Name, "step", last.Step, "err", err)
+		return
+	}
+	c := sweeps.Checkpoint{Step: last.Step, Digest: info.Digest, Size: info.Size, Value: math.NaN()}
+	if spec.Keep.Best > 0 {
+		if v, is := report.LastValue(lines, spec.Objective.Name); is {
+			c.Value = v
+		}
+	}
+	s.packed, s.failed = &packed{file, c}, 0
+}
+
+// upload brings what is packed, and reports whether that is done with.
+func (at *attempt) upload(ctx context.Context) (done bool) {
+	s, a := &at.saving, at.agent
+	log := at.log.With("step", s.packed.ckpt.Step, "bytes", s.packed.ckpt.Size)
+	f, err := os.Open(s.packed.file)
+	if err != nil {
+		log.Warn("a checkpoint is not kept", "err", err)
+		s.packed = nil
+		return true
+	}
+	refused, err := a.cfg.Transfer.UploadCheckpoint(ctx, a.home.id, at.start.Ref, s.packed.ckpt, f, a.moved)
+	_ = f.Close() // it was only read
+	switch {
+	case err == nil && refused == "":
+		log.Info("checkpoint kept by the coordinator")
+		a.cache.keep(s.packed.file, s.packed.ckpt.Digest)
+		s.packed = nil
+		return true
+	case err == nil:
+		log.Warn("the coordinator refused a checkpoint", "reason", refused)
+	case ctx.Err() != nil, errors.Is(err, sweeps.ErrUnavailable):
+		return false
+	default:
+		if s.failed++; s.failed < maxUploads {
+			log.Info("bringing a checkpoint failed, and is tried again", "err", err)
+			return false
+		}
+		log.Warn("bringing a checkpoint failed too often: it is not kept", "err", err)
+	}
+	at.dropPacked()
+	return true
+}
+
+// dropPacked gives up what is packed.
+func (at *attempt) dropPacked() {
+	if p := at.saving.packed; p != nil {
+		_ = os.Remove(p.file) // the next agent removes what is left
+		at.saving.packed = nil
+	}
+	if at.saving.reader != nil {
+		_ = at.saving.reader.Close() // opened for reading
+		at.saving.reader = nil
+	}
+}
+
+// owesCheckpoint reports whether the attempt's end waits for its last checkpoint.
+func (at *attempt) owesCheckpoint() bool {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	return at.owes
+}
+
+// paid says that the last checkpoint of an attempt that has ended is done with.
+func (at *attempt) paid(final bool) {
+	if !final {
+		return
+	}
+	at.mu.Lock()
+	at.owes = false
+	at.mu.Unlock()
+	nudge(at.changed)
+}
+
+// mayOwe reports whether somebody may go on from the last checkpoint of an attempt that
+// ended so, and whether there may be one.
+func (at *attempt) mayOwe(out sweeps.Outcome) bool {
+	if at.agent.cfg.Transfer == nil || at.dir == "" {
+		return false
+	}
+	spec, err := at.agent.specs.get(at.start.Source, at.start.File)
+	switch {
+	case err != nil:
+		return false
+	case out.OK():
+		if spec.Keep == (sweeps.Keep{}) && spec.Continue == "" {
+			return false
+		}
+	case !out.Class.Retryable():
+		return false
+	}
+	st, err := os.Stat(exec.ReportFile(at.dir))
+	return err == nil && st.Size() > 0
+}
+
+// moved notes that an upload goes on.
+func (a *Agent) moved() { a.lastMoved.Store(time.Now().UnixNano()) }
+
+// moving is how long ago an upload last went on.
+func (a *Agent) moving() time.Duration { return time.Since(time.Unix(0, a.lastMoved.Load())) }

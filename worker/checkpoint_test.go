@@ -1,0 +1,194 @@
+//go:build unix
+
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"swath/sweeps"
+)
+
+// depot is a fake of the coordinator's checkpoints.
+type depot struct {
+	mu      sync.Mutex
+	files   map[string][]byte
+	kept    map[sweeps.AttemptRef][]int64 // steps
+	down    int                           // so many calls find nobody
+	refuses string
+	reads   int
+}
+
+func (d *depot) UploadCheckpoint(_ context.Context, _ sweeps.WorkerID, ref sweeps.AttemptRef, c sweeps.Checkpoint, r io.ReaderAt, moved func()) (string, error) {
+	b, err := io.ReadAll(io.NewSectionReader(r, 0, c.Size))
+	if err != nil {
+		return "", err
+	}
+	moved()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.down > 0 {
+		d.down--
+		return "", fmt.Errorf("%w: nobody there", sweeps.ErrUnavailable)
+	}
+	if d.refuses != "" {
+		return d.refuses, nil
+	}
+	if d.files == nil {
+		d.files, d.kept = map[string][]byte{}, map[sweeps.AttemptRef][]int64{}
+	}
+	d.files[c.Digest] = b
+	d.kept[ref] = append(d.kept[ref], c.Step)
+	return "", nil
+}
+
+func (d *depot) ReadCheckpoint(_ context.Context, digest string, offset int64, w io.Writer) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
+	b, is := d.files[digest]
+	if !is {
+		return sweeps.ErrNotFound
+	}
+	if d.down > 0 { // it breaks half way
+		d.down--
+		_, err := w.Write(b[offset : (offset+int64(len(b)))/2])
+		return errors.Join(err, sweeps.ErrUnavailable)
+	}
+	_, err := w.Write(b[offset:])
+	return err
+}
+
+func (d *depot) steps(ref sweeps.AttemptRef) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return fmt.Sprint(d.kept[ref])
+}
+
+// setup is an agent with checkpoints of a depot.
+func (d *depot) setup(t *testing.T, home string) (*coordinator, *running) {
+	t.Helper()
+	c := newCoordinator(t)
+	t.Cleanup(c.check)
+	a := newAgent(t, c, home, func(cfg *Config) { cfg.Transfer, cfg.CheckpointEvery = d, 20*time.Millisecond })
+	a.times.look = 5 * time.Millisecond
+	return c, run(t, a)
+}
+
+const saves = `say() { echo "$1" >> "$SWATH_REPORT"; }
+dir=$SWATH_CHECKPOINT_DIR
+n=0
+for f in "$dir"/*; do if [ -e "$f" ]; then n=$(cat "$f"); fi; done
+save() { echo $n > "$dir/$n"; say "{\"checkpoint\": \"$n\", \"step\": $n}"; }
+step() { n=$((n + 1)); say "{\"loss\": $n, \"step\": $n}"; }
+`
+
+// A trial fails after its checkpoint; its next attempt goes on from there, on this worker
+// from what it has, on another from what it fetches.
+func TestCheckpointsAreBroughtAndFetched(t *testing.T) {
+	d := &depot{down: 3}
+	c, r := d.setup(t, t.TempDir())
+	first := shell(0, saves+"step; say '{\"checkpoint\": \"x1\"}'; step; cp /dev/null $dir/x; echo 2 > $dir/2.new; mv $dir/2.new $dir/x2; say '{\"checkpoint\": \"x2\", \"step\": 2}'; step; exit 3")
+	c.start(first)
+	if out := c.ended(first.Ref); out.ExitCode != 3 {
+		t.Fatalf("ended as %+v", out)
+	}
+	// Its end was reported when the checkpoint had arrived, though nobody took it at first.
+	if got := d.steps(first.Ref); got != "[2]" {
+		t.Fatalf("brought were the checkpoints of steps %s, want the last", got)
+	}
+	gone(t, attemptPath(r.Agent, first))
+	var from sweeps.Checkpoint
+	for digest, b := range d.files {
+		from = sweeps.Checkpoint{Step: 2, Digest: digest, Size: int64(len(b))}
+	}
+	d.down = 2
+	for i, w := range []struct {
+		c     *coordinator
+		reads int
+	}{{c, 0}, {nil, 3}} {
+		if w.c == nil {
+			w.c, _ = d.setup(t, t.TempDir())
+		}
+		next := shell(0, saves+"step; step; ls $dir")
+		next.Ref.Attempt, next.From = 2+i, &from
+		w.c.start(next)
+		if out := w.c.ended(next.Ref); !out.OK() {
+			t.Fatalf("ended as %+v", out)
+		}
+		if got := fmt.Sprint(w.c.values(next.Ref, "loss")); got != "[1 2 3 4]" {
+			t.Errorf("its series is %s, want that up to the checkpoint, and its own", got)
+		}
+		if got := w.c.log(next.Ref, "stdout"); got != "x2\n" {
+			t.Errorf("its checkpoint folder had %q", got)
+		}
+		if d.reads != w.reads {
+			t.Errorf("the checkpoint was read %d times, want %d", d.reads, w.reads)
+		}
+	}
+}
+
+func TestCheckpointThatIsGone(t *testing.T) {
+	d := &depot{}
+	c, _ := d.setup(t, t.TempDir())
+	m := shell(0, saves+"step")
+	m.From = &sweeps.Checkpoint{Step: 9, Digest: strings.Repeat("0", 64), Size: 1}
+	c.start(m)
+	if out := c.ended(m.Ref); !out.OK() || fmt.Sprint(c.values(m.Ref, "loss")) != "[1]" {
+		t.Errorf("ended as %+v with %v, want it to begin anew", out, c.values(m.Ref, "loss"))
+	}
+}
+
+// What is refused keeps nobody waiting, and what nobody wants is not brought.
+func TestCheckpointsThatAreNotBrought(t *testing.T) {
+	d := &depot{refuses: "the disk is full"}
+	c, r := d.setup(t, t.TempDir())
+	failing := shell(0, saves+"step; save; exit 1")
+	c.start(failing)
+	c.ended(failing.Ref)
+	d.refuses = ""
+	for i, script := range []string{
+		"step; save",                                     // it ended well, and nobody goes on from it
+		"step; save; rm $dir/*; exit 1",                  // it is gone
+		"step; say '{\"checkpoint\": \"../x\"}'; exit 1", // it is none
+		"exit 1", // there never was one
+	} {
+		m := shell(int64(1+i), saves+script)
+		c.start(m)
+		c.ended(m.Ref)
+		if got := d.steps(m.Ref); i > 0 && got != "[]" {
+			t.Errorf("%q: brought were %s", script, got)
+		}
+	}
+	r.stop()
+	entries, err := os.ReadDir(filepath.Join(r.home.dir, "checkpoints"))
+	for _, e := range entries {
+		if !goodDigest.MatchString(e.Name()) {
+			t.Errorf("%s is left behind", e.Name())
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What is asked for is brought although the trial ended well.
+func TestFinalCheckpointIsBroughtIfItIsKept(t *testing.T) {
+	d := &depot{}
+	c, _ := d.setup(t, t.TempDir())
+	m := shell(0, saves+"step; save; step; save")
+	m.Source = append(m.Source, "checkpoints: {keep_last: 1}\n"...)
+	c.start(m)
+	c.ended(m.Ref)
+	if got := d.steps(m.Ref); got != "[2]" && got != "[1 2]" {
+		t.Errorf("brought were %s", got)
+	}
+}
