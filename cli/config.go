@@ -29,6 +29,7 @@ type Config struct {
 	Coordinator string   // HOST:PORT; empty where nobody said
 	Listen      string   // HOST:PORT that the coordinator listens on
 	Slots       int      // of a worker
+	slotsGiven  bool     // and not a guess
 	GPUs        string   // of a worker: all, none, a number, or device=…
 	Labels      []string // of a worker, NAME=VALUE each
 	Name        string   // of a worker, or the new name of a sweep
@@ -66,7 +67,7 @@ func addServerFlags(f *pflag.FlagSet) {
 }
 
 func addWorkerFlags(f *pflag.FlagSet) {
-	f.Int("slots", defaultSlots(), "trials to run at a time")
+	f.Int("slots", defaultSlots(), "trials to run at a time; on a machine with more GPUs, one for each")
 	f.String("gpus", "all", "GPUs to offer: all, none, how many, or device=0,2 with numbers or UUIDs")
 	f.StringArray("label", nil, "label NAME=VALUE that sweeps may ask for with requires; may be repeated")
 	f.Duration("grace", 10*time.Second, "time between SIGTERM and SIGKILL when a trial is stopped")
@@ -107,6 +108,7 @@ func readConfig(flags *pflag.FlagSet) (Config, error) {
 	if r.err != nil {
 		return Config{}, r.err
 	}
+	cfg.slotsGiven = r.given("slots")
 	return cfg.complete(flags)
 }
 
@@ -128,6 +130,12 @@ func (r *settingsReader) text(key string) string {
 	default:
 		return fmt.Sprint(x)
 	}
+}
+
+// given reports whether somebody said a value, in whichever way.
+func (r *settingsReader) given(key string) bool {
+	f := r.flags.Lookup(key)
+	return f != nil && f.Changed || os.Getenv(envName(key)) != "" || r.v.InConfig(key)
 }
 
 // list returns the values of a key: of a flag each time that it is given, in a file a list

@@ -37,6 +37,9 @@ func (a *app) thisMachine(ctx context.Context) (machine, error) {
 	if len(set.Devices) > 0 && set.Devices[0].Model != "" {
 		m.labels["gpu"] = set.Devices[0].Model
 	}
+	if !a.cfg.slotsGiven {
+		a.cfg.Slots = max(a.cfg.Slots, len(set.Devices)) // no GPU is idle for want of a slot
+	}
 	for _, l := range a.cfg.Labels {
 		name, value, _ := strings.Cut(l, "=")
 		m.labels[name] = value

@@ -106,6 +106,9 @@ func (g *gpus) env(shares []sweeps.GPUShare) []string {
 func (g *gpus) look(ctx context.Context, trials func() []gpu.Trial) (before, now map[string]string) {
 	then := trials()
 	r, err := gpu.Read(ctx)
+	if ctx.Err() != nil {
+		return nil, nil // the worker is shutting down
+	}
 	// What ended while the driver was asked may be in its answer, and so may what began.
 	found := g.set.Strangers(r, append(then, trials()...))
 	note := g.set.Note

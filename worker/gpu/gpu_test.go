@@ -33,8 +33,8 @@ func TestReadsRecordings(t *testing.T) {
 		"h200-idle": {Vendor: NVIDIA, Devices: []Device{h200}},
 		"h200-busy": {Vendor: NVIDIA, Devices: []Device{busy}, Processes: []Process{{GPU: gpu1, PID: 506, Name: "python3", Memory: 2566 * mib}}},
 		"mig": {Vendor: NVIDIA, Devices: []Device{
-			{GPU: sweeps.GPU{ID: mig1, Model: "NVIDIA A100-SXM4-40GB MIG 3g.20gb", Memory: 20e9}, Parent: gpu1},
-			{GPU: sweeps.GPU{ID: mig2, Model: "NVIDIA A100-SXM4-40GB MIG 1g.5gb", Memory: 5e9}, Parent: gpu1},
+			{GPU: sweeps.GPU{ID: mig1, Model: "NVIDIA A100-SXM4-40GB MIG 3g.20gb", Memory: 19e9}, Parent: gpu1},
+			{GPU: sweeps.GPU{ID: mig2, Model: "NVIDIA A100-SXM4-40GB MIG 1g.5gb+me", Memory: 475e7}, Parent: gpu1},
 			{GPU: sweeps.GPU{ID: gpu2, Index: 1, Model: "NVIDIA A100-SXM4-40GB", Memory: 40960 * mib}, Used: 3 * mib},
 		}},
 		"old": {Vendor: NVIDIA, Devices: []Device{

@@ -73,7 +73,7 @@ func parseApps(text string) (list []Process) {
 
 var (
 	gpuLine = regexp.MustCompile(`^GPU \d+: .*\(UUID: (GPU-[^)\s]+)\)`)
-	migLine = regexp.MustCompile(`^\s+MIG (\d+)\S*\.(\d+)gb\S*\s+Device\s+\d+: \(UUID: (MIG-[^)\s]+)\)`)
+	migLine = regexp.MustCompile(`^\s+(MIG (?:\S+\.)?(\d+)gb\S*)\s+Device\s+\d+: \(UUID: (MIG-[^)\s]+)\)`)
 )
 
 // parseParts reads `nvidia-smi -L`, which alone tells of the parts that a GPU is divided
@@ -82,7 +82,8 @@ var (
 //	GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5d5ba0d6-…)
 //	  MIG 3g.20gb     Device  0: (UUID: MIG-c7384736-…)
 //
-// It returns the parts by the ID of their GPU. Their memory is what the profile says.
+// It returns the parts by the ID of their GPU. Their memory is what the profile is called
+// by, less what that is rounded up: the 1g.18gb of an H200 has 16 GiB.
 func parseParts(text string) map[string][]Device {
 	parts := map[string][]Device{}
 	parent := ""
@@ -99,7 +100,7 @@ func parseParts(text string) map[string][]Device {
 			continue
 		}
 		parts[parent] = append(parts[parent], Device{
-			GPU:    sweeps.GPU{ID: m[3], Model: "MIG " + m[1] + "g." + m[2] + "gb", Memory: gb * 1e9},
+			GPU:    sweeps.GPU{ID: m[3], Model: m[1], Memory: gb * 1e9 * 95 / 100},
 			Parent: parent,
 		})
 	}
