@@ -38,8 +38,9 @@ func TestSubmitTwice(t *testing.T) {
 		if st, err := w.Submit(w.Context(), other); err != nil || st.Name != "another" {
 			t.Errorf("under another name: %+v, %v", st, err)
 		}
-		// Names stay taken when sweeps end, and over a restart.
+		// Names stay taken when sweeps end, and over a restart. Equal sweeps take turns.
 		a.run(at("s", 0, 1), sweeps.ClassOK)
+		a.run(at("other", 0, 1), sweeps.ClassOK)
 		a.run(at("s", 1, 1), sweeps.ClassOK)
 		w.want("s", sweeps.SweepFinished, "0 finished 1, 1 finished 1")
 		w.restart()
