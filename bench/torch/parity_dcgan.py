@@ -1,4 +1,4 @@
-"""Makes the golden files of the GANs' parity tests: trainer/dcgan/testdata/parity/{dcgan,style}.golden.gz.
+"""Makes the golden files of the GANs' parity tests: trainer/dcgan/testdata/parity/{dcgan,dcgan-wide,style}.golden.gz.
 
 Tiny networks (dcgan.py's, the ones that are benchmarked) train 20 steps with
 torch.optim.Adam in double precision. A file holds first weights, real images and latents,
@@ -22,6 +22,9 @@ PARAMS = {
     "image_size": 16, "latent_dim": 6, "generator_features": 4, "discriminator_features": 4,
     "mapping_depth": 2, "mapping_width": 8, "learning_rate": 1e-3, "beta1": 0.5, "batch_size": 4, "seed": 0,
 }
+
+# Enough channels for swath's convolutions by minimal filtering, which the narrow networks do without.
+WIDE = {"generator_features": 16, "discriminator_features": 16}
 
 
 # How PyTorch's layouts become swath's: images and feature maps have the channels last, a
@@ -103,8 +106,8 @@ def noises(network, step):
         yield torch.tensor(values, dtype=torch.float64).view(batch, 1, size, size)
 
 
-def make(kind, path):
-    params = {**PARAMS, "generator": kind}
+def make(kind, path, changed):
+    params = {**PARAMS, **changed, "generator": kind}
     random = golden.generator(1)
     generator, discriminator = (network.double().train() for network in dcgan.build(params))
     weights = list((style_names if kind == "style" else generator_names)(generator)) + list(discriminator_names(discriminator))
@@ -145,8 +148,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="where to write")
     folder = parser.parse_args().folder
-    for kind in ["dcgan", "style"]:
-        make(kind, f"{folder}/{kind}.golden.gz")
+    make("dcgan", f"{folder}/dcgan.golden.gz", {})
+    make("dcgan", f"{folder}/dcgan-wide.golden.gz", WIDE)
+    make("style", f"{folder}/style.golden.gz", {})
 
 
 if __name__ == "__main__":
