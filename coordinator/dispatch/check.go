@@ -147,8 +147,8 @@ func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKe
 			if t.Continued && sw.policy.Continues {
 				continue // it is run again
 			}
-			if next, is := int64(0), false; sw.policy.Continues {
-				if next, is = sw.plan.After(t.Index); is && sw.has(next) {
+			if sw.policy.Continues {
+				if next, is := sw.plan.After(t.Index); is && sw.has(next) {
 					bad("I13: %s has a record, and %s, which it goes on from, has not ended", sweeps.TrialKey{Sweep: id, Index: next}, t.TrialKey)
 				}
 			}

@@ -35,11 +35,11 @@ import (
 // Points is the number of products of a tile.
 const Points = 9
 
-// Patch is the inputs of a tile, Block its results: vectors of equal length.
-type (
-	Patch [9][]float32
-	Block [4][]float32
-)
+// Patch is the inputs of a tile: vectors of equal length.
+type Patch [9][]float32
+
+// Block is the results of a tile: vectors of equal length.
+type Block [4][]float32
 
 // Seam is where [Gather] finds the points of a tile and of the neighbours whose patches overlap its own: indices of
 // their first points, and the distances from a point to the next along a row and along a column. First is the corner
