@@ -57,20 +57,22 @@ class VisionTransformer(nn.Module):
         return self.head(self.encoder(x)[:, 0])
 
 
-def report(step, metrics):
+def report(line):
     """Append one line for the worker, or print it for whoever runs this by hand."""
     path = os.environ.get("SWATH_REPORT")
     if not path:
-        print(f"epoch={step}", *(f"{k}={v:.4f}" for k, v in metrics.items()), flush=True)
+        print(json.dumps(line), flush=True)
         return
     with open(path, "a", encoding="utf-8") as f:
-        f.write(json.dumps({"step": step, "metrics": metrics}) + "\n")
+        f.write(json.dumps(line) + "\n")
 
 
 def save(path, state):
-    """Write a checkpoint under another name and rename it: it is whole, or not there."""
+    """Write a checkpoint under another name and rename it: it is whole, or not there. The line
+    says that it is ready: the worker brings it to where another attempt can go on from it."""
     torch.save(state, path + ".tmp")
     os.replace(path + ".tmp", path)
+    report({"checkpoint": os.path.basename(path), "step": state["epoch"]})
 
 
 @torch.no_grad()
@@ -131,7 +133,8 @@ def main():
             total += loss.detach() * len(chosen)
         mean = float(total) / len(train_x)
         speed = len(train_x) / (time.monotonic() - start)
-        report(epoch, {"test_accuracy": accuracy(model, test_x, test_y), "train_loss": mean, "images_per_second": speed})
+        metrics = {"test_accuracy": accuracy(model, test_x, test_y), "train_loss": mean, "images_per_second": speed}
+        report({"step": epoch, "metrics": metrics})
         if "SWATH_CHECKPOINT_DIR" in os.environ:
             save(checkpoint, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch})
 
