@@ -261,6 +261,16 @@ func (s *sim) checkRow(t *sweeps.Trial) {
 
 // checkAssigned checks what Assign handed out, and what it left.
 func (s *sim) checkAssigned(begun []Effect) {
+	// How many trials of each sweep ran when the next one was handed out.
+	running := map[sweeps.SweepID]int{}
+	for id, sw := range s.state.sweeps {
+		running[id] = len(sw.running)
+	}
+	for _, e := range begun {
+		if start, is := e.(Start); is {
+			running[start.Ref.Sweep]--
+		}
+	}
 	for _, e := range begun {
 		start, is := e.(Start)
 		if !is {
@@ -291,11 +301,12 @@ func (s *sim) checkAssigned(begun []Effect) {
 			if b == a || !s.couldGive(b) || s.state.doubts(b, w) || !covers(a, b) {
 				continue
 			}
-			if b.policy.Priority > a.policy.Priority || b.policy.Priority == a.policy.Priority && len(a.running) > len(b.running)+1 {
+			if b.policy.Priority > a.policy.Priority || b.policy.Priority == a.policy.Priority && running[a.ID] > running[b.ID] {
 				s.failf("%v of priority %d, sweep with %d running, was served before %s of %d with %d",
-					start.Ref, a.policy.Priority, len(a.running), b.ID, b.policy.Priority, len(b.running))
+					start.Ref, a.policy.Priority, running[a.ID], b.ID, b.policy.Priority, running[b.ID])
 			}
 		}
+		running[a.ID]++
 	}
 	s.checkIdle()
 }
