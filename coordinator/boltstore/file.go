@@ -39,6 +39,9 @@ func openFile(dir string, l layout, opts Options) (*file, error) {
 	}
 
 	f, err := openBolt(path, opts)
+	for errors.Is(err, errReplaced) {
+		f, err = openBolt(path, opts)
+	}
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: the home %s is in use by another swath: stop that one, talk to it with --coordinator HOST:PORT, or choose another home with --home", sweeps.ErrConflict, dir)
@@ -47,6 +50,11 @@ func openFile(dir string, l layout, opts Options) (*file, error) {
 	}
 	if err := f.migrate(l, opts.ReadOnly); err != nil {
 		return nil, errors.Join(err, f.close())
+	}
+	if !opts.ReadOnly {
+		if err := removeCopy(path); err != nil {
+			return nil, errors.Join(err, f.close())
+		}
 	}
 	return f, nil
 }
@@ -136,10 +144,23 @@ func openBolt(path string, opts Options) (f *file, err error) {
 		return nil, storageError("open", path, err)
 	}
 	f = &file{db: db, path: path}
+	if !sameFile(handle, path) {
+		return nil, errors.Join(errReplaced, f.close())
+	}
 	if err := f.whole(handle); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
+}
+
+// errReplaced says that the file was compacted while its lock was waited for: what was
+// opened is the old one, which has no name any more.
+var errReplaced = errors.New("the file was replaced while it was being opened")
+
+func sameFile(handle *os.File, path string) bool {
+	a, errA := handle.Stat()
+	b, errB := os.Stat(path)
+	return errA != nil || errB != nil || os.SameFile(a, b)
 }
 
 // whole verifies that the file is as long as its own books say.

@@ -25,6 +25,9 @@ type Options struct {
 	LockTimeout time.Duration
 }
 
+// defaultLockTimeout is how long to wait for a file that is in use.
+const defaultLockTimeout = 300 * time.Millisecond
+
 // Stores are the three stores of one home.
 type Stores struct {
 	State   coordinator.Store
@@ -42,7 +45,7 @@ type Stores struct {
 // sweeps.ErrStorage.
 func Open(dir string, opts Options) (*Stores, error) {
 	if opts.LockTimeout == 0 {
-		opts.LockTimeout = 300 * time.Millisecond
+		opts.LockTimeout = defaultLockTimeout
 	}
 	if err := prepareHome(dir, opts.ReadOnly); err != nil {
 		return nil, err
