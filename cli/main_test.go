@@ -230,7 +230,13 @@ type process struct {
 // start starts swath as a process. It is killed at the end of the test, if it lives then.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, args: args, cmd: exec.Command(self(t), args...), ended: make(chan struct{})}
+	return launch(t, exec.Command(self(t), args...), args)
+}
+
+// launch starts a command line that is swath with these arguments, or a program that gives way to it.
+func launch(t *testing.T, cmd *exec.Cmd, args []string) *process {
+	t.Helper()
+	p := &process{t: t, args: args, cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
 	p.pipe(p.cmd.StdoutPipe, &p.out)
 	p.pipe(p.cmd.StderrPipe, &p.err)

@@ -231,25 +231,3 @@ func (n *network) run(machine string, args ...string) outcome {
 	n.t.Helper()
 	return n.start(machine, args...).wait()
 }
-
-// launch starts a command line as start does, by way of another program, which gives way to it.
-func launch(t *testing.T, cmd *exec.Cmd, args []string) *process {
-	t.Helper()
-	p := &process{t: t, args: args, cmd: cmd, ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
-	p.pipe(p.cmd.StdoutPipe, &p.out)
-	p.pipe(p.cmd.StderrPipe, &p.err)
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.copied.Wait()
-		_ = p.cmd.Wait() // the exit code is in the state
-		close(p.ended)
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
-		<-p.ended
-	})
-	return p
-}
