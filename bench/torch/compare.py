@@ -3,9 +3,10 @@
     python3 bench/torch/compare.py --model vit --threads 2
 
 PyTorch gets the best setting of threads and allocator that we know (see README.md), never
-the easy one; of OpenMP's two wait policies, that which is faster here. Each round starts every program once, so that a machine which slows down or
-has noisy neighbours does so for all. Needs no package itself; --python says which Python
-has PyTorch, and may be repeated to compare several versions at once.
+the easy one; of OpenMP's two wait policies and OpenBLAS's kernels, those that are faster
+here. Each round starts every program once, so that a machine which slows down or has noisy
+neighbours does so for all. Needs no package itself; --python says which Python has PyTorch,
+and may be repeated to compare several versions at once.
 """
 
 import argparse
@@ -25,7 +26,8 @@ MIN_ROUNDS = 3
 
 # What a user may have set and must not reach the programs: PyTorch's own setting of
 # threads does not reach OpenBLAS, and core type and cache size make it choose worse kernels.
-CLEARED = ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MKL_NUM_THREADS", "GOMAXPROCS", "GOGC", "SWATH_KERNEL",
+CLEARED = ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
+           "MKL_NUM_THREADS", "GOMAXPROCS", "GOGC", "SWATH_KERNEL",
            "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS"]
 
 # Each program held to AVX2.
@@ -40,9 +42,13 @@ AVX2 = {
 # own, they must not spin; where MKL does, with OpenMP's, a short spin may be the better.
 WAIT_POLICIES = {"passive": {"OMP_WAIT_POLICY": "PASSIVE"}, "OpenMP's default": {}}
 
+# An OpenBLAS that is older than the processor may not know it, and then takes the kernels of
+# the oldest one it knows, which are several times slower than those it has for its like.
+CORE_TYPES = {"OpenBLAS's own kernels": {}, "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}, "Haswell": {"OPENBLAS_CORETYPE": "Haswell"}}
+
 
 def fair(threads):
-    """The environment that makes PyTorch fastest, but for the wait policy."""
+    """The environment that makes PyTorch fastest, but for what tune chooses."""
     return {
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
@@ -87,14 +93,29 @@ def programs(args, swath):
 
 
 def tune(command, environment):
-    """Chooses the wait policy of a PyTorch program: that with which it is faster."""
-    times = {}
-    for policy, setting in WAIT_POLICIES.items():
-        result = run(command, {**environment, **setting})
-        times[policy] = result["step_ms"]
-    best = min(times, key=times.get)
-    print(f"{name(result)}: wait policy " + ", ".join(f"{p} {ms:.0f} ms" for p, ms in times.items()) + f": {best}", file=sys.stderr)
-    return command, {**environment, **WAIT_POLICIES[best]}
+    """Chooses the wait policy of a PyTorch program, and then OpenBLAS's kernels: those with which it is faster."""
+    best, fastest = environment, None
+    for settings in WAIT_POLICIES, CORE_TYPES:
+        if settings is CORE_TYPES and (fastest["blas"] != "openblas" or "OPENBLAS_CORETYPE" in environment):
+            break
+        times, before = {}, best
+        for choice, setting in settings.items():
+            if setting.get("OPENBLAS_CORETYPE") == "SkylakeX" and not has_avx512():
+                continue
+            result = run(command, {**before, **setting})
+            times[choice] = result["step_ms"]
+            if fastest is None or result["step_ms"] < fastest["step_ms"]:
+                best, fastest = {**before, **setting}, result
+        print(f"{name(fastest)}: " + ", ".join(f"{choice} {ms:.0f} ms" for choice, ms in times.items()), file=sys.stderr)
+    return command, best
+
+
+def has_avx512():
+    """Whether the processor has AVX-512; False where that is not known."""
+    try:
+        return "avx512dq" in pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 def name(result):

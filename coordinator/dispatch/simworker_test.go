@@ -62,7 +62,8 @@ func (s *sim) gpus(n int, sizes ...int64) (list []sweeps.GPU) {
 	return list
 }
 
-// offer lets others use each of a worker's devices, or not.
+// offer lets others use each of a worker's devices, or not. A connection keeps the order of
+// what is said on it, and an offer replaces the one before: none is overtaken by an older one.
 func (s *sim) offer(w *simWorker, used func() bool) {
 	w.GPUs = slices.Clone(w.GPUs)
 	for i := range w.GPUs {
@@ -72,6 +73,10 @@ func (s *sim) offer(w *simWorker, used func() bool) {
 		}
 	}
 	if w.connected {
+		s.mail = slices.DeleteFunc(s.mail, func(l letter) bool {
+			older, is := l.event.(Offer)
+			return is && older.Worker == w.ID && older.Session == w.session
+		})
 		s.post(w, Offer{Worker: w.ID, Session: w.session, GPUs: w.GPUs})
 	}
 }
