@@ -93,21 +93,23 @@ def programs(args, swath):
 
 
 def tune(command, environment):
-    """Chooses the wait policy of a PyTorch program, and then OpenBLAS's kernels: those with which it is faster."""
-    best, fastest = environment, None
-    for settings in WAIT_POLICIES, CORE_TYPES:
-        if settings is CORE_TYPES and (fastest["blas"] != "openblas" or "OPENBLAS_CORETYPE" in environment):
-            break
-        times, before = {}, best
+    """Chooses OpenBLAS's kernels for a PyTorch program, and then the wait policy: those with which it is faster."""
+    kernels = {} if "OPENBLAS_CORETYPE" in environment else dict(CORE_TYPES)
+    if not has_avx512():
+        kernels.pop("SkylakeX", None)
+    for settings in kernels, WAIT_POLICIES:
+        results = {}
         for choice, setting in settings.items():
-            if setting.get("OPENBLAS_CORETYPE") == "SkylakeX" and not has_avx512():
-                continue
-            result = run(command, {**before, **setting})
-            times[choice] = result["step_ms"]
-            if fastest is None or result["step_ms"] < fastest["step_ms"]:
-                best, fastest = {**before, **setting}, result
-        print(f"{name(fastest)}: " + ", ".join(f"{choice} {ms:.0f} ms" for choice, ms in times.items()), file=sys.stderr)
-    return command, best
+            wait = WAIT_POLICIES["passive"] if settings is kernels else {}
+            results[choice] = run(command, {**environment, **wait, **setting})
+            if settings is kernels and results[choice]["blas"] != "openblas":
+                break
+        if len(results) < 2:
+            continue
+        best = min(results, key=lambda choice: results[choice]["step_ms"])
+        environment = {**environment, **settings[best]}
+        print(f"{name(results[best])}: " + ", ".join(f"{choice} {r['step_ms']:.0f} ms" for choice, r in results.items()) + f": {best}", file=sys.stderr)
+    return command, environment
 
 
 def has_avx512():
