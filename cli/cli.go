@@ -19,7 +19,7 @@ import (
 // The exit codes, a contract with scripts.
 const (
 	exitOK          = 0
-	exitFailed      = 1   // trials failed
+	exitFailed      = 1   // trials failed, or a run gave up on a full disk
 	exitUsage       = 2   // bad usage, a bad file, a home that cannot be written
 	exitUnavailable = 3   // the coordinator cannot be reached
 	exitInterrupted = 130 // as a shell says of SIGINT
@@ -57,7 +57,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	case errors.As(err, &code):
 		return int(code)
-	case errors.Is(err, errTrialsFailed):
+	case errors.Is(err, errTrialsFailed), errors.Is(err, errDiskFull):
 		return exitFailed
 	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted

@@ -38,7 +38,7 @@ func (a *app) compact() error {
 			largest = max(largest, st.Size())
 		}
 	}
-	if free, known := freeSpace(a.cfg.Home); known && free < uint64(largest) {
+	if free, _, known := diskSpace(a.cfg.Home); known && free < uint64(largest) {
 		return fmt.Errorf("%w: there is no room for a copy: %s are free on the disk of %s, and the larger file has %s: free some space first",
 			sweeps.ErrStorage, sweeps.FormatBytes(int64(free)), a.cfg.Home, sweeps.FormatBytes(largest))
 	}

@@ -36,6 +36,8 @@ type Config struct {
 	WorkDir     string   // of a worker's trials, where the submitter's is not there
 	Lease       time.Duration
 	Grace       time.Duration
+	DiskReserve reserve       // of the home's disk
+	DiskWait    time.Duration // how long a run waits for room on a full disk
 	Verbose     bool
 
 	CheckpointEvery time.Duration // how often a worker brings a trial's checkpoint, at most
@@ -47,7 +49,7 @@ const defaultListen = "127.0.0.1:7420"
 
 // settings are the keys that file and environment may have; a key is a flag's name. In
 // the environment it is in capitals behind SWATH_.
-var settings = []string{"home", "data", "coordinator", "listen", "slots", "gpus", "label", "name", "workdir", "lease", "grace", "verbose", "checkpoint-every", "checkpoint-quota"}
+var settings = []string{"home", "data", "coordinator", "listen", "slots", "gpus", "label", "name", "workdir", "lease", "grace", "verbose", "checkpoint-every", "checkpoint-quota", "disk-reserve", "disk-wait"}
 
 // notFromEnvironment are keys that would collide with what trainers are given, or make no
 // sense for a whole shell.
@@ -75,6 +77,10 @@ func addWorkerFlags(f *pflag.FlagSet) {
 	f.String("workdir", "", "working directory of trials whose submitter's directory is not on this machine (default the current one)")
 }
 
+func addDiskFlags(f *pflag.FlagSet) {
+	f.String("disk-reserve", "", "begin nothing new while the home's disk has less free: 2GiB, 5%, or 0 (default 500MiB, or 1% of a smaller disk)")
+}
+
 // defaultSlots is a guess for machines without a GPU: a few trials side by side, each with
 // its share of the cores.
 func defaultSlots() int { return min(4, runtime.NumCPU()) }
@@ -86,7 +92,7 @@ func readConfig(flags *pflag.FlagSet) (Config, error) {
 	for _, key := range settings {
 		if f := flags.Lookup(key); f != nil {
 			if err := v.BindPFlag(key, f); err != nil {
-				return Config{}, fmt.Errorf("read the flag --%s: %w", key, err)
+				return Config{}, fmt.Errorf("read the flag --%s: %w", f.Name, err)
 			}
 		}
 		if !slices.Contains(notFromEnvironment, key) {
@@ -104,6 +110,10 @@ func readConfig(flags *pflag.FlagSet) (Config, error) {
 		Listen: r.text("listen"), Slots: r.whole("slots"), GPUs: r.text("gpus"), Labels: r.list("label"), Name: r.text("name"), WorkDir: r.text("workdir"),
 		Lease: r.duration("lease"), Grace: r.duration("grace"), Verbose: r.yes("verbose"),
 		CheckpointEvery: r.duration("checkpoint-every"), CheckpointQuota: r.bytes("checkpoint-quota"),
+		DiskReserve: defaultReserve, DiskWait: r.duration("disk-wait"),
+	}
+	if r.text("disk-reserve") != "" {
+		cfg.DiskReserve = convert(r, "disk-reserve", "an amount such as 2GiB, a part of the disk such as 5%, or 0", parseReserve)
 	}
 	if r.err != nil {
 		return Config{}, r.err
@@ -215,7 +225,7 @@ func (r *settingsReader) bad(key, want string) {
 	env := envName(key)
 	switch f := r.flags.Lookup(key); {
 	case f != nil && f.Changed:
-		r.err = fmt.Errorf("--%s %s: want %s", key, f.Value, want)
+		r.err = fmt.Errorf("--%s %s: want %s", f.Name, f.Value, want)
 	case os.Getenv(env) != "" && !slices.Contains(notFromEnvironment, key):
 		r.err = fmt.Errorf("environment variable %s=%s: want %s", env, os.Getenv(env), want)
 	default:

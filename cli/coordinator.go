@@ -33,6 +33,7 @@ coordinator: trainers go on without it, and nothing is lost.`,
 	cmd.Flags().String("listen", defaultListen, "address HOST:PORT to listen on (port 0: any free one)")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow an address that other machines can reach, unencrypted and unauthenticated")
 	addServerFlags(cmd.Flags())
+	addDiskFlags(cmd.Flags())
 	return cmd
 }
 

@@ -66,6 +66,7 @@ type sweepJSON struct {
 	Finished  int64             `json:"finished"`
 	Failed    int64             `json:"failed"`
 	Cancelled int64             `json:"cancelled"`
+	Reused    int64             `json:"reused"` // of the finished
 	Running   int64             `json:"running"`
 	Excluded  int64             `json:"excluded"`
 	Reason    string            `json:"reason,omitempty"` // why it is paused, or was cancelled
@@ -77,7 +78,7 @@ func toJSON(s *wire.SweepStatus) sweepJSON {
 	j := sweepJSON{
 		Name: s.Name, ID: s.ID, State: s.State, Total: s.Total,
 		Finished: s.Counts.Finished, Failed: s.Counts.Failed, Cancelled: s.Counts.Cancelled,
-		Running: s.Underway(), Excluded: s.Excluded, Reason: s.Reason, Created: s.Created,
+		Reused: s.Reused, Running: s.Underway(), Excluded: s.Excluded, Reason: s.Reason, Created: s.Created,
 	}
 	if !s.Ended.IsZero() {
 		j.Ended = &s.Ended

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,22 +38,35 @@ next free name. Other terminals can follow (swath status, results, logs) while i
 			if cmd.Flags().Changed("coordinator") {
 				return errors.New("run starts a coordinator of its own: leave --coordinator out, or give the sweep to that one with `swath submit FILE`")
 			}
-			return a.run(cmd.Context(), args[0], cmd.Flags().Changed("name"), asJSON, !noCheck)
+			reuse, err := reuseOf(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), args[0], runOptions{cmd.Flags().Changed("name"), asJSON, !noCheck, reuse})
 		},
 	}
 	addWorkerFlags(cmd.Flags())
+	addDiskFlags(cmd.Flags())
+	cmd.Flags().Duration("disk-wait", 5*time.Minute, "how long to wait for room when the disk is full and nothing goes on")
 	cmd.Flags().String("name", "", "name of the sweep (default the file's)")
+	addReuseFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print events as JSON lines on standard output, for programs")
 	cmd.Flags().BoolVar(&noCheck, "no-check", false, "do not look for the program and the data before starting")
 	return cmd
 }
 
-func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) error {
+// runOptions are the flags of run.
+type runOptions struct {
+	named, asJSON, check bool
+	reuse                *bool // nil: as the file says
+}
+
+func (a *app) run(ctx context.Context, file string, opt runOptions) error {
 	f, err := a.load(file)
 	if err != nil {
 		return err
 	}
-	if check {
+	if opt.check {
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -68,7 +82,7 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 		return err
 	}
 	name := f.spec.Name
-	if named {
+	if opt.named {
 		name = a.cfg.Name
 		a.cfg.Name = "" // it is the sweep's, not the worker's
 		if err := sweeps.CheckName(name); err != nil {
@@ -79,7 +93,7 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 		return a.errHomeInUse()
 	}
 	defer surviveBrokenPipe()()
-	target, err := chooseRun(a.cfg.Home, name, named, f)
+	target, err := chooseRun(a.cfg.Home, name, opt.named, f)
 	if err != nil {
 		return err
 	}
@@ -99,28 +113,33 @@ func (a *app) run(ctx context.Context, file string, named, asJSON, check bool) e
 		return errors.Join(err, end())
 	}
 	defer cl.close()
-	err = a.runSweep(ctx, cl, f, target, asJSON)
+	ctx, done := a.watchDisk(ctx, s, target.name)
+	err = a.runSweep(ctx, cl, f, target, opt)
+	if full := done(); full != nil {
+		err = full
+	}
 	return errors.Join(err, end())
 }
 
 // runSweep submits the sweep, unless it goes on, and follows it to its end.
-func (a *app) runSweep(ctx context.Context, cl *client, f *sweepFile, target runTarget, asJSON bool) error {
+func (a *app) runSweep(ctx context.Context, cl *client, f *sweepFile, target runTarget, opt runOptions) error {
 	if target.resumed {
 		a.note("%s had not ended: going on with it (to begin anew, give it another name with --name)", target.name)
 		if err := takeUp(ctx, cl, target.id); err != nil {
 			return err
 		}
 	} else {
-		_, err := cl.Submit(ctx, wire.Submission{ID: target.id, Source: f.source, File: f.file, Name: target.name, WorkDir: f.workDir})
+		_, err := cl.Submit(ctx, wire.Submission{ID: target.id, Source: f.source, File: f.file, Name: target.name, WorkDir: f.workDir, Reuse: opt.reuse, Program: f.programDigest()})
 		if err != nil {
 			return err
 		}
 	}
-	if !asJSON {
+	if !opt.asJSON {
 		a.note("%s", f.summary(target.name))
 	}
-	err := a.follow(ctx, cl, string(target.id), f, followOptions{asJSON: asJSON, leavePaused: true})
+	err := a.follow(ctx, cl, string(target.id), f, followOptions{asJSON: opt.asJSON, leavePaused: true})
 	switch {
+	case errors.Is(context.Cause(ctx), errDiskFull): // that was said
 	case errors.Is(err, errInterrupted):
 		a.note("\ninterrupted: what ran is recorded; the same command goes on with %s", target.name)
 	case brokenPipe(err):
@@ -238,7 +257,7 @@ func (a *app) newAgent(cl *client, m machine, log *slog.Logger, ready func(sweep
 	}
 	return worker.New(worker.Config{
 		Home: a.cfg.Home, Name: a.cfg.Name, Slots: a.cfg.Slots, Resources: m.total, GPUs: m.gpus, Labels: m.labels,
-		WorkDir: a.cfg.WorkDir, DataDir: a.cfg.Data, Binary: binary, Grace: a.cfg.Grace,
+		WorkDir: a.cfg.WorkDir, DataDir: a.cfg.Data, Binary: binary, Grace: a.cfg.Grace, Room: a.room(), Full: a.full,
 		Dial:    func(ctx context.Context) (worker.Session, error) { return cl.Session(ctx) },
 		Log:     log,
 		OnReady: ready,

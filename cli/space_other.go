@@ -2,5 +2,5 @@
 
 package cli
 
-// freeSpace is not known here.
-func freeSpace(string) (bytes uint64, known bool) { return 0, false }
+// diskSpace is not known here.
+func diskSpace(string) (free, total uint64, known bool) { return 0, 0, false }

@@ -70,6 +70,9 @@ func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus, why
 	row("state", "%s", state)
 	row("trials", "%s ended: %d finished, %d failed, %d cancelled; %d running, %d waiting for another attempt",
 		ofTotal(st), st.Counts.Finished, st.Counts.Failed, st.Counts.Cancelled, st.Underway(), st.Counts.Retrying)
+	if st.Reused > 0 {
+		row("reused", "%d of the finished took over the result of an equal trial of another sweep", st.Reused)
+	}
 	if st.Excluded > 0 {
 		row("excluded", "%d points, by constraints", st.Excluded)
 	}

@@ -27,15 +27,20 @@ func (a *app) submitCommand() *cobra.Command {
 					return err
 				}
 			}
-			return a.submit(cmd.Context(), args[0], name, !noCheck)
+			reuse, err := reuseOf(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return a.submit(cmd.Context(), args[0], name, reuse, !noCheck)
 		},
 	}
 	cmd.Flags().String("name", "", "name of the sweep (default the file's)")
+	addReuseFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&noCheck, "no-check", false, "do not look for the program on this machine")
 	return cmd
 }
 
-func (a *app) submit(ctx context.Context, file, name string, check bool) error {
+func (a *app) submit(ctx context.Context, file, name string, reuse *bool, check bool) error {
 	f, err := a.load(file)
 	if err != nil {
 		return err
@@ -50,7 +55,7 @@ func (a *app) submit(ctx context.Context, file, name string, check bool) error {
 		return err
 	}
 	defer cl.close()
-	st, err := cl.Submit(ctx, wire.Submission{ID: newSweepID(), Source: f.source, File: f.file, Name: name, WorkDir: f.workDir})
+	st, err := cl.Submit(ctx, wire.Submission{ID: newSweepID(), Source: f.source, File: f.file, Name: name, WorkDir: f.workDir, Reuse: reuse, Program: f.programDigest()})
 	if err != nil {
 		if errors.Is(err, sweeps.ErrConflict) {
 			return fmt.Errorf("%s: %w", f.describe(), err)

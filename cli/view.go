@@ -73,6 +73,9 @@ func (r reporter) report(last *wire.Progress, rows []results.Row) error {
 	}
 	name := last.Name
 	r.a.note("")
+	if last.Reused > 0 {
+		r.a.note("%d reused: what equal trials of other sweeps came to, see the column reused_from", last.Reused)
+	}
 	if len(rows) > 20 {
 		r.a.note("the %d best of %d trials; all of them:  swath results %s", 20, len(rows), name)
 	}

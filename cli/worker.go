@@ -32,6 +32,7 @@ ended. Each trial is shown the GPUs that it was given and no others.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context()) },
 	}
 	addWorkerFlags(cmd.Flags())
+	addDiskFlags(cmd.Flags())
 	cmd.Flags().String("name", "", "name of the worker (default the host's)")
 	return cmd
 }

@@ -15,6 +15,8 @@ type Submission struct {
 	File    string // its name, for messages
 	Name    string // overrides the file's if not empty
 	WorkDir string // what the program is relative to
+	Reuse   *bool  // overrides the file's if not nil
+	Program string // a digest of the program's content, for Spec.Basis; empty if it was not read
 }
 
 // Submit records a sweep and begins to hand out its trials. A file that does not parse
@@ -34,9 +36,18 @@ func (c *Coordinator) Submit(ctx context.Context, s Submission) (*SweepStatus, e
 	if err := sweeps.CheckName(name); err != nil {
 		return nil, err
 	}
+	reuse := l.spec.Reuse
+	if s.Reuse != nil {
+		reuse = *s.Reuse
+	}
+	if reuse {
+		if err := l.spec.CheckReuse(); err != nil {
+			return nil, fmt.Errorf("submit %s: %w", s.File, err)
+		}
+	}
 	c.specs.put(s.ID, l)
 	err = c.do(ctx, dispatch.Submit{
-		Sweep: &sweeps.Sweep{ID: s.ID, Name: name, Source: s.Source, File: s.File, WorkDir: s.WorkDir},
+		Sweep: &sweeps.Sweep{ID: s.ID, Name: name, Source: s.Source, File: s.File, WorkDir: s.WorkDir, Reuse: reuse, Basis: l.spec.Basis(s.Program)},
 		Plan:  l.plan, Policy: l.policy(),
 	})
 	if err != nil {

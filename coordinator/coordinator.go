@@ -28,6 +28,9 @@ type Config struct {
 	// Checkpoints keeps the checkpoints' files; nil to keep none. Quota bounds them.
 	Checkpoints CheckpointStore
 	Quota       Quota
+	// Room says why nothing new should begin: that the disk is as good as full, say. Empty
+	// if there is room. Nil for always.
+	Room func() string
 	// Now is the clock; time.Now unless a test says otherwise.
 	Now func() time.Time
 }
@@ -45,6 +48,13 @@ type Coordinator struct {
 	links   links
 	ingest  ingest
 	reruns  sync.Mutex
+	trouble trouble
+	bases   bases
+	lookups []dispatch.Lookup // not yet answered; the loop's own
+	// looked is when the loop last asked whether there is room, and full the answer; both
+	// are the loop's own.
+	looked time.Time
+	full   string
 
 	checkpoints checkpoints
 	dropMu      sync.Mutex
@@ -116,19 +126,24 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	batch := make([]request, 0, maxBatch)
 	var begun time.Time // the last turn
 	for {
-		select {
-		case <-ctx.Done():
+		batch = c.answers(batch[:0])
+		if len(batch) == 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-timer.C:
+				batch = append(batch, request{event: dispatch.Tick{}})
+			case r := <-c.requests:
+				batch = append(batch, r)
+			}
+			if batch = c.gather(batch); len(batch) < crowd && pause(ctx, time.Until(begun.Add(c.cfg.Pace))) {
+				batch = c.gather(batch)
+			}
+		} else if batch = c.gather(batch); ctx.Err() != nil {
 			return nil
-		case <-timer.C:
-			batch = append(batch[:0], request{event: dispatch.Tick{}})
-		case r := <-c.requests:
-			batch = append(batch[:0], r)
-		}
-		if batch = c.gather(batch); len(batch) < crowd && pause(ctx, time.Until(begun.Add(c.cfg.Pace))) {
-			batch = c.gather(batch)
 		}
 		begun = time.Now()
-		if changes, err := c.turn(state, batch); err != nil {
+		if changes, err := c.turn(ctx, state, batch); err != nil {
 			// The commit failed. Wait a little, then begin again from the store.
 			if state, err = c.reload(ctx); err != nil {
 				return nil
@@ -174,8 +189,9 @@ func (c *Coordinator) gather(batch []request) []request {
 
 // turn is one turn of the loop. An error says that the commit of the changes failed: the
 // state is then ahead of the store, and of no use.
-func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Changes, error) {
+func (c *Coordinator) turn(ctx context.Context, state *dispatch.State, batch []request) (dispatch.Changes, error) {
 	now := c.cfg.Now()
+	c.look(state, now)
 	answers := make([]error, len(batch))
 	for i, r := range batch {
 		if r.event != nil {
@@ -193,7 +209,7 @@ func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Cha
 		failed = c.store.Commit(changes)
 	}
 	if failed != nil {
-		c.cfg.Log.Error("commit failed: nothing of this batch is acknowledged", "err", failed)
+		c.cannotWrite(ctx, "commit failed: nothing of this batch is acknowledged", failed)
 		for i := range answers {
 			if batch[i].event != nil {
 				answers[i] = failed
@@ -203,6 +219,7 @@ func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Cha
 		c.fence.update(changes.Trials)
 		c.drop(c.checkpoints.update(changes))
 		c.links.deliver(effects)
+		c.asked(changes.Sweeps, effects)
 	}
 	for i, r := range batch {
 		if r.ask != nil && failed == nil {
@@ -212,6 +229,7 @@ func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Cha
 			r.reply <- answers[i]
 		}
 	}
+	c.trouble.note(state.Halted(), state.Idle())
 	if failed == nil {
 		c.watch.publish(changes)
 	}
@@ -219,7 +237,13 @@ func (c *Coordinator) turn(state *dispatch.State, batch []request) (dispatch.Cha
 }
 
 func (c *Coordinator) sleep(state *dispatch.State) time.Duration {
-	const idle = 10 * time.Second
+	idle := 10 * time.Second
+	switch {
+	case len(c.lookups) > 0: // the store could not be read
+		return retryLookup
+	case state.Halted() != "":
+		idle = lookInterval
+	}
 	if state.Again() {
 		return 0
 	}
@@ -282,6 +306,10 @@ func (c *Coordinator) load() (*dispatch.State, error) {
 	now := c.cfg.Now()
 	state := dispatch.New(c.cfg.Dispatch)
 	c.fence.reset()
+	c.bases, c.lookups = bases{}, nil
+	for _, sw := range list {
+		c.bases.add(sw)
+	}
 	for _, sw := range list {
 		state.Name(sw.ID, sw.Name)
 		if sw.State.Terminal() || (c.cfg.Rests != nil && c.cfg.Rests(sw)) {

@@ -451,7 +451,7 @@ func TestFencing(t *testing.T) {
 		old.wantSaid("start s/0#1")
 		old.Started(at("s", 0, 1))
 		old.points(at("s", 0, 1), 0, 0.5)
-		if err := old.Log(at("s", 0, 1), "stdout", 0, []byte("one\n")); err != nil {
+		if err := old.Log(w.Context(), at("s", 0, 1), "stdout", 0, []byte("one\n")); err != nil {
 			t.Fatal(err)
 		}
 		if said := old.said(); !strings.Contains(said, "points of s/0#1 below 1") || !strings.Contains(said, "stdout of s/0#1 below 4") {
@@ -473,7 +473,7 @@ func TestFencing(t *testing.T) {
 		late.wantSaid("forget s/0#1")
 		late.points(at("s", 0, 1), 1, 99, 98)
 		late.wantSaid("forget s/0#1")
-		if err := late.Log(at("s", 0, 1), "stdout", 4, []byte("late\n")); err != nil {
+		if err := late.Log(w.Context(), at("s", 0, 1), "stdout", 4, []byte("late\n")); err != nil {
 			t.Fatal(err)
 		}
 		late.wantSaid("forget s/0#1")

@@ -66,6 +66,10 @@ func (c *Coordinator) locate(name string) (sweeps.TrialKey, *sweeps.Trial, error
 
 func explainEnd(t *sweeps.Trial) string {
 	s := fmt.Sprintf("it %s with attempt %d on worker %s", t.State, t.Attempt, t.WorkerName)
+	if t.Reused() {
+		return fmt.Sprintf("it was not run: its result is that of %s/%d, which finished with attempt %d on worker %s (reuse)",
+			t.ReusedFrom.SweepName, t.ReusedFrom.Index, t.ReusedFrom.Attempt, t.WorkerName)
+	}
 	if t.Attempt == 0 {
 		s = fmt.Sprintf("it %s without an attempt", t.State)
 	}

@@ -52,11 +52,11 @@ func (c *Coordinator) ingestLoop(ctx context.Context) {
 				break gather
 			}
 		}
-		c.record(waiting)
+		c.record(ctx, waiting)
 	}
 }
 
-func (c *Coordinator) record(waiting []pointsRequest) {
+func (c *Coordinator) record(ctx context.Context, waiting []pointsRequest) {
 	kept := waiting[:0]
 	var batches []Batch
 	for _, r := range waiting {
@@ -72,7 +72,7 @@ func (c *Coordinator) record(waiting []pointsRequest) {
 	}
 	next, err := c.metrics.Append(batches)
 	if err != nil {
-		c.cfg.Log.Error("recording points failed: the workers keep them and will send them again", "err", err)
+		c.cannotWrite(ctx, "recording points failed: the workers keep them and will send them again", err)
 		for _, r := range kept {
 			r.session.out.close("the coordinator could not write to its disk")
 		}

@@ -30,6 +30,13 @@ type Store interface {
 	// FindTrial returns the rows whose trial id begins with prefix, over all sweeps, at
 	// most max of them, by id, then latest sweep first.
 	FindTrial(prefix string, max int) ([]*sweeps.Trial, error)
+	// Finished returns for each of the ids a finished row with it, of one of the sweeps `of`;
+	// nil where there is none. Which of several is the store's choice, but it is the same
+	// while nothing is committed. The cost does not depend on how many rows there are.
+	Finished(ids []sweeps.TrialID, of map[sweeps.SweepID]bool) ([]*sweeps.Trial, error)
+	// Reusers returns the sweeps that have rows whose ReusedFrom is an attempt of the sweep,
+	// in no order.
+	Reusers(id sweeps.SweepID) ([]sweeps.SweepID, error)
 	// Close releases the store; everything committed is on disk.
 	Close() error
 }

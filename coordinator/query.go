@@ -69,16 +69,12 @@ func (c *Coordinator) Sweep(nameOrID string) (*SweepStatus, error) {
 
 // addSummaries gives a running trial the summaries of its points so far.
 func (c *Coordinator) addSummaries(t *sweeps.Trial) error {
-	m, err := c.metrics.Summaries(latest(t))
+	m, err := c.metrics.Summaries(t.Latest())
 	if err != nil {
 		return fmt.Errorf("summarise the metrics of trial %s: %w", t.ID, err)
 	}
 	t.Metrics = m
 	return nil
-}
-
-func latest(t *sweeps.Trial) sweeps.AttemptRef {
-	return sweeps.AttemptRef{TrialKey: t.TrialKey, Attempt: t.Attempt}
 }
 
 func (c *Coordinator) total(sw *sweeps.Sweep) int64 {
@@ -161,7 +157,7 @@ func (c *Coordinator) Series(nameOrID, metric, trial string, fn func(*sweeps.Tri
 		// The rows of a metric are gathered before they are handed on: fn may be slow,
 		// and the store must not wait for it.
 		var points []sweeps.Point
-		readErr = c.metrics.Read(latest(t), metric, func(p sweeps.Point) bool {
+		readErr = c.metrics.Read(t.Latest(), metric, func(p sweeps.Point) bool {
 			points = append(points, p)
 			return true
 		})
@@ -255,13 +251,13 @@ func (c *Coordinator) Log(ctx context.Context, trial string, attempt int, follow
 	if err != nil {
 		return err
 	}
-	if attempt == 0 {
-		attempt = t.Attempt
+	ref := t.Latest()
+	if attempt != 0 {
+		if attempt < 1 || attempt > ref.Attempt {
+			return fmt.Errorf("%w: trial %s has attempts 1 to %d, not %d", sweeps.ErrNotFound, t.ID, ref.Attempt, attempt)
+		}
+		ref.Attempt = attempt
 	}
-	if attempt < 1 || attempt > t.Attempt {
-		return fmt.Errorf("%w: trial %s has attempts 1 to %d, not %d", sweeps.ErrNotFound, t.ID, t.Attempt, attempt)
-	}
-	ref := sweeps.AttemptRef{TrialKey: t.TrialKey, Attempt: attempt}
 	offsets := map[string]int64{}
 	for {
 		// Asked before reading, so that nothing printed before the end is missed.

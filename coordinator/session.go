@@ -103,6 +103,11 @@ func (s *Session) Offer(gpus []sweeps.GPU, note string) {
 	s.c.post(dispatch.Offer{Worker: s.worker, Session: s.number, GPUs: gpus, Note: note})
 }
 
+// Hold says why the worker takes no trials for now; empty if it does.
+func (s *Session) Hold(reason string) {
+	s.c.post(dispatch.Hold{Worker: s.worker, Session: s.number, Reason: reason})
+}
+
 // Drain says that the worker takes no more trials.
 func (s *Session) Drain() { s.c.post(dispatch.Drain{Worker: s.worker, Session: s.number}) }
 
@@ -127,13 +132,14 @@ func (s *Session) Exited(ref sweeps.AttemptRef, out sweeps.Outcome) error {
 }
 
 // Log stores output and acknowledges it.
-func (s *Session) Log(ref sweeps.AttemptRef, stream string, offset int64, data []byte) error {
+func (s *Session) Log(ctx context.Context, ref sweeps.AttemptRef, stream string, offset int64, data []byte) error {
 	if !s.c.fence.passes(s.worker, ref) {
 		s.out.put(dispatch.Forget{Worker: s.worker, Ref: ref})
 		return nil
 	}
 	next, err := s.c.logs.Append(ref, stream, offset, data)
 	if err != nil {
+		s.c.cannotWrite(ctx, "recording output failed: the worker keeps it and will send it again", err)
 		return err
 	}
 	s.out.put(LogAck{ref, stream, next})

@@ -44,7 +44,11 @@ func DefaultColumns(fields Fields, objective sweeps.Objective) []Column {
 			columns = append(columns, fields.metricColumn(name))
 		}
 	}
-	return append(columns, fixedColumns("duration")...)
+	columns = append(columns, fixedColumns("duration")...)
+	if fields.reused {
+		columns = append(columns, fixedColumns("reused_from")...)
+	}
+	return columns
 }
 
 // AllColumns are all that there are, for export: every parameter, every metric, every
@@ -60,7 +64,11 @@ func AllColumns(fields Fields) []Column {
 	for _, name := range fields.best.list {
 		columns = append(columns, Column{field: bestField(name)})
 	}
-	return append(columns, fixedColumns("attempts", "worker", "duration_s", "class", "error")...)
+	columns = append(columns, fixedColumns("attempts", "worker", "duration_s", "class", "error")...)
+	if fields.reused {
+		columns = append(columns, fixedColumns("reused_from")...)
+	}
+	return columns
 }
 
 // ColumnsFor chooses the columns for a format: those that spec names, or where it is

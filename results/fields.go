@@ -16,6 +16,7 @@ type Fields struct {
 	best    names // the metrics whose goal is known
 	stats   map[string]*paramStat
 	rows    int
+	reused  bool // some rows are results of other sweeps
 }
 
 // paramStat is what the rows told of one parameter.
@@ -80,6 +81,7 @@ func (f *Fields) Observe(r Row) { f.observe(&r) }
 
 func (f *Fields) observe(r *Row) {
 	f.rows++
+	f.reused = f.reused || r.ReusedFrom != ""
 	var fresh []string // maps have no order; new names are added sorted
 	eachParam("", r.Params, func(name string, v any) {
 		s := f.stats[name]

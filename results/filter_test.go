@@ -176,7 +176,7 @@ func TestFilterErrors(t *testing.T) {
 
 const allNames = `lr, patch_size, epochs, layers, optimizer.beta, optimizer.name, pretrained, ` +
 	`test_accuracy, train_loss, metrics["val/loss"], ` +
-	`trial, index, state, attempts, worker, duration_s, duration, error, class, started, ended`
+	`trial, index, state, attempts, worker, duration_s, duration, error, class, started, ended, reused_from`
 
 // nestedComparisons doubles with every level when it is compiled.
 func nestedComparisons(depth int) string {
@@ -230,7 +230,7 @@ func TestFilterBeforeFirstMetric(t *testing.T) {
 		t.Errorf("Match = %v, %v; want false", ok, err)
 	}
 	_, err = Compile(`loss < 1`, fields)
-	wantInvalid(t, err, `filter "loss < 1": column 1: unknown name "loss"; no metric has been reported yet, metrics.loss would wait for one (known: lr, trial, index, state, attempts, worker, duration_s, duration, error, class, started, ended)`)
+	wantInvalid(t, err, `filter "loss < 1": column 1: unknown name "loss"; no metric has been reported yet, metrics.loss would wait for one (known: lr, trial, index, state, attempts, worker, duration_s, duration, error, class, started, ended, reused_from)`)
 }
 
 // A parameter may have values of several types, as values: [auto, 0.5, null] does.

@@ -52,6 +52,7 @@ var fixed = []field{
 	{name: "class", kind: text, get: func(r *Row) value { return textValue(string(r.Class)) }},
 	{name: "started", kind: text, style: styleID, get: func(r *Row) value { return timeValue(r.Started) }},
 	{name: "ended", kind: text, style: styleID, get: func(r *Row) value { return timeValue(r.Ended) }},
+	{name: "reused_from", kind: text, style: styleID, get: func(r *Row) value { return textValue(r.ReusedFrom) }},
 }
 
 // timeValue is a time as a string of fixed width, so that strings order as times do.

@@ -31,6 +31,9 @@ type Row struct {
 	Error string
 	// Started and Ended are those of the latest attempt; zero where it has not.
 	Started, Ended time.Time
+	// ReusedFrom names the attempt of another sweep whose result this is, as
+	// NAME/INDEX#ATTEMPT; empty for a trial that ran.
+	ReusedFrom string
 }
 
 // FromTrial returns the row of a trial. Goals tell for which metrics a best value is
@@ -51,6 +54,8 @@ func FromTrial(t *sweeps.Trial, goals map[string]sweeps.Goal, now time.Time) Row
 		Error:    t.Outcome.Message,
 		Started:  t.Started,
 		Ended:    t.Ended,
+
+		ReusedFrom: t.ReusedFrom.String(),
 	}
 	if r.Worker == "" {
 		r.Worker = string(t.Worker)

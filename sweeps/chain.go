@@ -2,6 +2,7 @@ package sweeps
 
 import (
 	"errors"
+	"fmt"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -29,6 +30,18 @@ func (d *decoder) checkpoints(n *yaml.Node, objective bool) (k Keep) {
 		}
 	}
 	return k
+}
+
+// noReuse says why a sweep cannot have both: a trial that goes on needs the checkpoint of the
+// one before, which a result that was taken over does not have.
+const noReuse = "reuse and continue exclude each other: trials that go on from each other need checkpoints, and a result that is taken over has none"
+
+// CheckReuse reports whether trials of the sweep may take over results.
+func (s *Spec) CheckReuse() error {
+	if s.Continue != "" {
+		return fmt.Errorf("%w: %s", ErrInvalid, noReuse)
+	}
+	return nil
 }
 
 // continued decodes and checks the name of the parameter along which trials go on from each

@@ -86,6 +86,25 @@ func TestCheckpointKeys(t *testing.T) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
+	const simple = "method: grid\ntrainer: vit\nparameters: {epochs: {values: [1, 2]}}\n"
+	for text, want := range map[string]string{
+		"reuse: 1":                         `f.yaml:4:8: reuse must be true or false, not the number 1`,
+		"continue: epochs\nreuse: true":    `f.yaml:5:8: reuse and continue exclude each other`,
+		"reuse: true\ncontinue: epochs":    `f.yaml:4:8: reuse and continue exclude each other`,
+		"reuse: false\ncontinue: epochs\n": "",
+		"reuse: true":                      "",
+	} {
+		s, err := Parse([]byte(simple+text+"\n"), "f.yaml")
+		if want == "" {
+			if err != nil || s.Reuse != (text == "reuse: true") {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
 	random := strings.Replace(head, "grid", "random", 1)
 	if _, err := Parse([]byte(random+"continue: epochs\n"), "f.yaml"); err == nil || !strings.Contains(err.Error(), "continue is for grids") {
 		t.Errorf("random: %v", err)

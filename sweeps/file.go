@@ -22,7 +22,7 @@ var (
 	supportedKeys = []string{
 		"name", "description", "method", "metric", "metrics", "parameters", "constraints",
 		"run_cap", "repeat", "seed", "trainer", "program", "command", "env", "resources",
-		"requires", "timeout", "retries", "priority", "time_limit", "checkpoints", "continue",
+		"requires", "timeout", "retries", "priority", "time_limit", "checkpoints", "continue", "reuse",
 	}
 	ignoredKeys = []string{"project", "entity", "controller"}
 	// laterKeys are W&B's keys that change what runs, so that to ignore them would
@@ -90,6 +90,7 @@ var (
 //	time_limit    of the whole sweep, from its submission: 90s, 2h, or seconds (ours)
 //	checkpoints   {keep_last, keep_best}: which are kept (ours)
 //	continue      a listed parameter along which trials go on from each other (ours)
+//	reuse         true: take over the results of equal trials of other sweeps (ours)
 //
 // project, entity and controller are accepted and ignored. Formulas are those of
 // github.com/expr-lang/expr; a name that is no identifier is $env["batch-size"].
@@ -185,6 +186,9 @@ func (d *decoder) spec(source []byte) *Spec {
 	if n, ok := given("checkpoints"); ok {
 		s.Keep = d.checkpoints(n, s.Objective.Name != "")
 	}
+	if n, ok := given("reuse"); ok {
+		s.Reuse = d.yes(n, "reuse")
+	}
 	if n, ok := given("env"); ok {
 		s.Env = d.environment(n)
 	}
@@ -202,6 +206,9 @@ func (d *decoder) spec(source []byte) *Spec {
 	d.compile(s)
 	if n, ok := given("continue"); ok {
 		s.Continue = d.continued(s, n)
+	}
+	if n, ok := given("reuse"); ok && s.Reuse && s.Continue != "" {
+		d.errorf(n, "%s", noReuse)
 	}
 	inOrder(d.warned)
 	for _, w := range d.warned {
@@ -587,6 +594,19 @@ func (d *decoder) word(n *yaml.Node, what string) (string, bool) {
 		return "", false
 	}
 	return s, true
+}
+
+// yes returns a truth value.
+func (d *decoder) yes(n *yaml.Node, what string) bool {
+	if n.Kind == yaml.ScalarNode {
+		if v, err := scalar(n); err == nil {
+			if b, is := v.(bool); is {
+				return b
+			}
+		}
+	}
+	d.errorf(n, "%s must be true or false, not %s", what, describe(n))
+	return false
 }
 
 // whole returns a whole number between two bounds.

@@ -1,6 +1,8 @@
 package sweeps
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 )
@@ -13,6 +15,21 @@ type SweepID string
 // for the random method, of the draw's number, since a random sweep may draw the
 // same point twice and mean it). Sixteen hexadecimal digits.
 type TrialID string
+
+// Basis says what else than a trial's id (its trainer or command, and its parameters) its
+// result depends on, as far as a sweep knows it: the variables of the file's env, and the
+// content of the program, whose digest is given (empty for a built-in trainer, or where
+// nobody could read the program). Sixteen hexadecimal digits. Trials of the same id in
+// sweeps of the same basis are equal: see Sweep.Reuse. Not part of it are the data, the
+// machines, and what else the program reads.
+func (s *Spec) Basis(program string) string {
+	env := make(map[string]any, len(s.Env))
+	for name, v := range s.Env {
+		env[name] = v
+	}
+	sum := sha256.Sum256(appendJSON([]byte("swath basis 1\n"), []any{env, program}))
+	return hex.EncodeToString(sum[:8])
+}
 
 // WorkerID identifies a worker across restarts of its process: it is kept in the
 // worker's home.

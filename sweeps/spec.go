@@ -56,6 +56,7 @@ type Spec struct {
 	Timeout   time.Duration // of one attempt; 0 is none
 	Retries   int           // charged attempts beyond the first
 	Priority  int           // sweeps of a higher one are served first
+	Reuse     bool          // take over the results of equal trials of other sweeps
 	TimeLimit time.Duration // of the whole sweep, from its submission; 0 is none
 	Metrics   []MetricRule  // the file's metrics key; see MetricRules
 	Keep      Keep          // the file's checkpoints key

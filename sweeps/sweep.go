@@ -21,6 +21,15 @@ type Sweep struct {
 	// Reason says, for people, why the sweep is paused, or was cancelled by other than
 	// a user; empty otherwise.
 	Reason string
+	// Reuse says that trials take over the results of equal ones that finished in other
+	// sweeps, instead of being run; set at submit.
+	Reuse bool
+	// Basis is what has to be the same, beside a trial's id, for its result to be that of
+	// another sweep's trial too; see Spec.Basis. Set at submit; empty in sweeps of versions
+	// that did not have it.
+	Basis string
+	// Reused counts the finished trials whose result is another's.
+	Reused int64
 	// Next is the cursor: the lowest index of the plan that was never considered.
 	Next int64
 	// Closed says that the cursor stays where it is: the sweep was cancelled, and if trials

@@ -1,6 +1,9 @@
 package sweeps
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Trial is the record of a trial that was started at least once, or that goes on from one
 // that has ended. (Any other is implied by its sweep's cursor and needs no record.)
@@ -39,6 +42,39 @@ type Trial struct {
 	Checkpoints []Checkpoint
 	// Continued says that the trial that goes on from this one has a record.
 	Continued bool
+	// ReusedFrom names, in a trial that took over another's result, the attempt that really
+	// ran: its worker and times are those of this record, and its series and logs are this
+	// trial's. Zero in all others; set when the trial is recorded.
+	ReusedFrom Origin
+}
+
+// Origin is an attempt of another sweep, with the name of that.
+type Origin struct {
+	AttemptRef
+	SweepName string
+}
+
+// IsZero reports whether there is none.
+func (o Origin) IsZero() bool { return o == Origin{} }
+
+// String prints the origin as NAME/INDEX#ATTEMPT; empty for none.
+func (o Origin) String() string {
+	if o.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d#%d", o.SweepName, o.Index, o.Attempt)
+}
+
+// Reused reports whether the trial took over another's result.
+func (t *Trial) Reused() bool { return !t.ReusedFrom.IsZero() }
+
+// Latest names the attempt whose series and logs are the trial's: its latest, or the one
+// whose result it took over.
+func (t *Trial) Latest() AttemptRef {
+	if t.Reused() {
+		return t.ReusedFrom.AttemptRef
+	}
+	return AttemptRef{TrialKey: t.TrialKey, Attempt: t.Attempt}
 }
 
 // Attempts is how many attempts there were that a worker started, or still holds.

@@ -50,6 +50,12 @@ type Config struct {
 	// LogLimit is how many bytes are kept of a trainer's standard output, and of its
 	// standard error: the first and the last half; 0 for 64 MiB, negative for no limit.
 	LogLimit int64
+	// Room says why no further trial should begin here: that the disk of the home is as
+	// good as full, say. Empty if there is room. Nil for always.
+	Room func() string
+	// Full reports whether nothing can be written to that disk any more. What fails then
+	// is taken for the disk's fault. Nil for never.
+	Full func() bool
 	// Grace is how long a trainer has between SIGTERM and SIGKILL; 0 for 10 seconds.
 	Grace time.Duration
 	// Version of the program, for the coordinator's messages.
@@ -98,6 +104,7 @@ type Agent struct {
 	sent     chan struct{}                  // the last one's that may go there; nil before
 	beside   map[*sweeps.Spec]int           // how many of both are of which sweep
 	used     sweeps.Resources               // by those
+	full     string                         // why nothing is started; empty if it is
 }
 
 // times are the agent's constants of time; tests have shorter ones.
@@ -112,6 +119,7 @@ type times struct {
 	tidy                   time.Duration // between two looks at how long the output is
 	gpus                   time.Duration // between two looks at who uses the GPUs
 	look                   time.Duration // between two looks for checkpoints
+	room                   time.Duration // between two looks at how much room there is
 }
 
 var defaultTimes = times{
@@ -126,6 +134,7 @@ var defaultTimes = times{
 	tidy:       time.Second,
 	gpus:       10 * time.Second,
 	look:       time.Second,
+	room:       time.Second,
 }
 
 // New takes a place in the home and returns the agent that lives there. The place is
@@ -228,7 +237,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	defer disconnect()
+	if a.cfg.Room != nil {
+		a.look() // before the first greeting
+	}
 	a.wg.Go(func() { a.connect(connected) })
+	a.wg.Go(a.watchRoom)
 	a.wg.Go(a.tidy)
 	a.wg.Go(func() { a.watchGPUs(ctx) })
 	a.wg.Go(func() { a.bringCheckpoints(connected) })
@@ -344,9 +357,10 @@ func (a *Agent) begin(m wire.Start) *attempt {
 // fill gives the slots that are free to those that wait, in order. What the first one
 // needs of the machine must be free, too, unless nothing else runs: then nothing will be
 // freer later. Where none is free, those that could start whichever of the others ends
-// first wait in the keeper, which gives them its slot at once. The caller holds mu.
+// first wait in the keeper, which gives them its slot at once. Nothing more is begun while
+// the disk has no room. The caller holds mu.
 func (a *Agent) fill() {
-	for len(a.queue) > 0 {
+	for a.full == "" && len(a.queue) > 0 {
 		at := a.queue[0]
 		switch {
 		case a.busy+a.lined < a.cfg.Slots:

@@ -289,6 +289,7 @@ func (at *attempt) explain(out sweeps.Outcome) sweeps.Outcome {
 
 // end makes the outcome known.
 func (at *attempt) end(outcome sweeps.Outcome) {
+	outcome = at.agent.blameDisk(outcome)
 	owes := at.mayOwe(outcome)
 	at.mu.Lock()
 	at.outcome = &outcome

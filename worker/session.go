@@ -77,6 +77,7 @@ type session struct {
 	sending sync.Mutex // held while a message is sent
 	ended   bool       // guarded by sending
 	last    time.Time  // when something was sent; guarded by sending
+	told    string     // what the coordinator knows of noRoom; the heartbeat's, after the greeting
 
 	reporters map[sweeps.AttemptRef]*reporter // the receiver's own
 }
@@ -123,10 +124,11 @@ func (s *session) greet() (wire.Welcome, error) {
 			ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Total: a.cfg.Resources,
 			Labels: a.cfg.Labels,
 		},
-		Version: a.cfg.Version,
-		GPUs:    map[sweeps.AttemptRef][]sweeps.GPUShare{},
+		Version: a.cfg.Version, Hold: a.noRoom(),
+		GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{},
 	}
 	hello.Worker.GPUs, hello.Worker.GPUNote = a.gpus.offer()
+	s.told = hello.Hold
 	for _, at := range a.held() {
 		hello.Attempts = append(hello.Attempts, at.start.Ref)
 		if len(at.start.GPUs) > 0 {
@@ -186,9 +188,9 @@ func (s *session) send(m wire.WorkerMessage) error {
 	return err
 }
 
-// heartbeat sends a sign of life whenever nothing else was sent for a while, tells which
-// devices are offered when that changes, and says once that the worker shuts down, if it
-// does.
+// heartbeat sends a sign of life whenever nothing else was sent for a while. It tells which
+// devices are offered, and whether the worker takes trials or has no room for them, when
+// that changes; and once that the worker shuts down, if it does.
 func (s *session) heartbeat(every time.Duration) {
 	tick := time.NewTicker(max(every/4, time.Millisecond))
 	defer tick.Stop()
@@ -205,6 +207,11 @@ func (s *session) heartbeat(every time.Duration) {
 			list, note := s.agent.gpus.offer()
 			m = wire.Offer{GPUs: list, Note: note}
 		case <-tick.C:
+			if full := s.agent.noRoom(); full != s.told {
+				s.told = full
+				m = wire.Hold{Reason: full}
+				break
+			}
 			if !s.idleFor(every * 3 / 4) {
 				continue
 			}

@@ -21,6 +21,7 @@ type sweepService struct {
 func (s *sweepService) Submit(ctx context.Context, r *pb.SubmitRequest) (*pb.SubmitResponse, error) {
 	st, err := s.c.Submit(ctx, coordinator.Submission{
 		ID: sweeps.SweepID(r.GetId()), Source: r.GetSource(), File: r.GetFile(), Name: r.GetName(), WorkDir: r.GetWorkDir(),
+		Reuse: r.Reuse, Program: r.GetProgram(),
 	})
 	if err != nil {
 		return nil, err

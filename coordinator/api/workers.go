@@ -39,7 +39,7 @@ func (s *workerService) Session(stream sessionStream) error {
 	}
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	sess, err := s.c.Connect(ctx, dispatch.Hello{Worker: hello.Worker, Attempts: hello.Attempts, GPUs: hello.GPUs})
+	sess, err := s.c.Connect(ctx, dispatch.Hello{Worker: hello.Worker, Attempts: hello.Attempts, GPUs: hello.GPUs, Hold: hello.Hold})
 	if err != nil {
 		return err
 	}
@@ -133,11 +133,13 @@ func (s *workerService) receiveAll(ctx context.Context, stream sessionStream, se
 		case wire.Points:
 			err = sess.Points(ctx, m.Ref, m.First, m.Points)
 		case wire.LogChunk:
-			err = sess.Log(m.Ref, m.Stream, m.Offset, m.Data)
+			err = sess.Log(ctx, m.Ref, m.Stream, m.Offset, m.Data)
 		case wire.Exited:
 			err = sess.Exited(m.Ref, m.Outcome)
 		case wire.Offer:
 			sess.Offer(m.GPUs, m.Note)
+		case wire.Hold:
+			sess.Hold(m.Reason)
 		case wire.Drain:
 			sess.Drain()
 		case wire.Heartbeat:

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -272,33 +271,33 @@ func TestUpgrade(t *testing.T) {
 	later := stateLayout
 	later.schema = stateLayout.schema + 2
 	later.upgrades = map[uint32]func(*bbolt.Tx) error{
-		2: func(tx *bbolt.Tx) error {
+		3: func(tx *bbolt.Tx) error {
 			_, err := tx.CreateBucket(added)
 			return err
 		},
-		3: func(tx *bbolt.Tx) error { return tx.Bucket(added).Put([]byte("from"), []byte("2")) },
+		4: func(tx *bbolt.Tx) error { return tx.Bucket(added).Put([]byte("from"), []byte("4")) },
 	}
 	broken := later
 	broken.upgrades = map[uint32]func(*bbolt.Tx) error{
-		2: later.upgrades[2],
-		3: func(*bbolt.Tx) error { return errors.New("cannot") },
+		3: later.upgrades[3],
+		4: func(*bbolt.Tx) error { return errors.New("cannot") },
 	}
 	open := func(l layout, opts Options) (*file, error) { return openFile(dir, l, opts) }
 
 	readOnly := quick
 	readOnly.ReadOnly = true
 	_, err := open(later, readOnly)
-	told(t, err, sweeps.ErrStorage, "old schema 2", "upgrade")
+	told(t, err, sweeps.ErrStorage, "old schema 3", "upgrade")
 	// An upgrade that fails half way changes nothing.
 	_, err = open(broken, quick)
-	told(t, err, sweeps.ErrStorage, "schema 3", "cannot")
+	told(t, err, sweeps.ErrStorage, "schema 4", "cannot")
 	for range 2 { // the second time there is nothing to do
 		f, err := open(later, quick)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = f.view(func(tx *bbolt.Tx) error {
-			if got := string(tx.Bucket(added).Get([]byte("from"))); got != "2" {
+			if got := string(tx.Bucket(added).Get([]byte("from"))); got != "4" {
 				t.Errorf("the upgrade left %q", got)
 			}
 			if n := numberOf(tx.Bucket(sweepIDsBucket), "s1"); n != 1 {
@@ -310,46 +309,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused(t, dir, quick, sweeps.ErrStorage, "schema 4")
-}
-
-// A home of before there were checkpoints: schema 1, and trials of version 1.
-func TestUpgradeOfAHomeWithoutCheckpoints(t *testing.T) {
-	dir := t.TempDir()
-	seed(t, dir)
-	path := filepath.Join(dir, "state.db")
-	db, err := bbolt.Open(path, 0o644, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		trials := tx.Bucket(trialsBucket)
-		k, v := trials.Cursor().First()
-		old := append([]byte{1}, v[1:len(v)-2]...) // without Continued and the number of checkpoints
-		return errors.Join(trials.Put(bytes.Clone(k), old), tx.DeleteBucket(checkpointedBucket))
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
-	}
-	setSchema(t, path, 1)
-	readOnly := quick
-	readOnly.ReadOnly = true
-	refused(t, dir, readOnly, sweeps.ErrStorage, "old schema 1", "open it once for writing")
-
-	s := openHome(t, dir, quick)
-	found, err := s.State.FindTrial("abc", 2)
-	if err != nil || len(found) != 1 || found[0].State != sweeps.TrialRunning || len(found[0].Checkpoints) != 0 {
-		t.Fatalf("found %+v, %v", found, err)
-	}
-	found[0].Checkpoints = []sweeps.Checkpoint{{Attempt: 1, Step: 5, Digest: "d"}}
-	if err := s.State.Commit(dispatch.Changes{Trials: found}); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	err = s.State.Checkpointed(func(tr *sweeps.Trial) bool { n += len(tr.Checkpoints); return true })
-	if n != 1 || err != nil {
-		t.Errorf("%d checkpoints, %v", n, err)
-	}
+	refused(t, dir, quick, sweeps.ErrStorage, "schema 5")
 }
 
 func TestClosedStore(t *testing.T) {

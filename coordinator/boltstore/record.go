@@ -31,6 +31,9 @@ type sweepRecord struct {
 	Cancelled  int64             `json:"cancelled"`
 	Retrying   int64             `json:"retrying"`
 	Best       []bestRecord      `json:"best,omitempty"`
+	Reuse      bool              `json:"reuse,omitempty"`
+	Basis      string            `json:"basis,omitempty"`
+	Reused     int64             `json:"reused,omitempty"`
 }
 
 // bestRecord is one of a sweep's best checkpoints. Its value is finite.
@@ -70,6 +73,7 @@ func encodeSweep(s *sweeps.Sweep) ([]byte, error) {
 		Next: s.Next, Closed: s.Closed, Dispatched: s.Dispatched, Excluded: s.Excluded,
 		Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
 		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying, Best: bestRecords(s.Best),
+		Reuse: s.Reuse, Basis: s.Basis, Reused: s.Reused,
 	})
 }
 
@@ -83,6 +87,7 @@ func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
 		ID: r.ID, Name: r.Name, File: r.File, WorkDir: r.WorkDir, State: r.State, Reason: r.Reason,
 		Source: slices.Clone(source), Created: r.Created, Ended: r.Ended,
 		Next: r.Next, Closed: r.Closed, Dispatched: r.Dispatched, Excluded: r.Excluded,
+		Reuse: r.Reuse, Basis: r.Basis, Reused: r.Reused,
 		Counts: sweeps.Counts{
 			Running: r.Running, Finished: r.Finished, Failed: r.Failed,
 			Cancelled: r.Cancelled, Retrying: r.Retrying,
@@ -92,8 +97,12 @@ func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
 }
 
 // trialVersion is the first byte of a trial's record. A change of the fields takes
-// the next number, and decodeTrial goes on reading the old ones: 1 has no checkpoints.
-const trialVersion = 2
+// the next number, and decodeTrial goes on reading the old ones:
+//
+//	1  the first
+//	2  Continued and Checkpoints at the end
+//	3  ReusedFrom behind them
+const trialVersion = 3
 
 // appendTrial writes the record of a trial: the version, and the fields in order, as
 // the append functions of codec.go write them. Identity and state come first, for
@@ -132,6 +141,13 @@ func appendTrial(b []byte, t *sweeps.Trial) []byte {
 		b = appendFloat(b, c.Value)
 		b = appendTime(b, c.Saved)
 	}
+	b = appendBool(b, t.Reused())
+	if o := t.ReusedFrom; t.Reused() {
+		b = appendString(b, o.Sweep)
+		b = binary.AppendVarint(b, o.Index)
+		b = binary.AppendVarint(b, int64(o.Attempt))
+		b = appendString(b, o.SweepName)
+	}
 	return b
 }
 
@@ -167,7 +183,7 @@ func decodeTrial(key sweeps.TrialKey, b []byte) (*sweeps.Trial, error) {
 			t.Metrics[name] = d.summary()
 		}
 	}
-	if version > 1 {
+	if version >= 2 {
 		t.Continued = d.bool()
 		for range d.count() {
 			t.Checkpoints = append(t.Checkpoints, sweeps.Checkpoint{
@@ -175,6 +191,13 @@ func decodeTrial(key sweeps.TrialKey, b []byte) (*sweeps.Trial, error) {
 				Value: d.float(), Saved: d.time(),
 			})
 		}
+	}
+	if version >= 3 && d.bool() {
+		o := &t.ReusedFrom
+		o.Sweep = sweeps.SweepID(d.string())
+		o.Index = d.varint()
+		o.Attempt = int(d.varint())
+		o.SweepName = d.string()
 	}
 	if err := d.end(); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 //	live         number index                  → ""          the pending and running rows
 //	checkpointed number index                  → ""          the rows that have checkpoints
 //	trial_ids    TrialID 0x00 ^number index    → ""          latest sweep first
+//	reuses       number number                 → ""          a sweep, and one that took over results of it
 var (
 	sweepIDsBucket   = []byte("sweep_ids")
 	sweepNamesBucket = []byte("sweep_names")
@@ -34,20 +35,26 @@ var (
 	trialsBucket     = []byte("trials")
 	liveBucket       = []byte("live")
 	trialIDsBucket   = []byte("trial_ids")
+	reusesBucket     = []byte("reuses")
 
 	checkpointedBucket = []byte("checkpointed")
 )
 
 var stateLayout = layout{
 	name:   "state.db",
-	schema: 2,
+	schema: 3,
 	buckets: [][]byte{
 		sweepIDsBucket, sweepNamesBucket, sweepsBucket, sourcesBucket,
-		trialsBucket, liveBucket, checkpointedBucket, trialIDsBucket,
+		trialsBucket, liveBucket, checkpointedBucket, trialIDsBucket, reusesBucket,
 	},
+	// An older program cannot read the records of trials that a newer schema has; see trialVersion.
 	upgrades: map[uint32]func(*bbolt.Tx) error{
 		1: func(tx *bbolt.Tx) error { // its rows have no checkpoints
 			_, err := tx.CreateBucketIfNotExists(checkpointedBucket)
+			return err
+		},
+		2: func(tx *bbolt.Tx) error { // and those took over no results
+			_, err := tx.CreateBucketIfNotExists(reusesBucket)
 			return err
 		},
 	},
@@ -184,7 +191,8 @@ type row struct {
 	key    sweeps.TrialKey
 	record []byte
 	live   bool
-	kept   bool // it has checkpoints
+	kept   bool           // it has checkpoints
+	origin sweeps.SweepID // whose result it took over; empty for none
 }
 
 // encodeRows encodes trials, in the order of their keys (which spares the file
@@ -198,7 +206,10 @@ func encodeRows(trials []*sweeps.Trial) ([]row, error) {
 		}
 		begin := len(buf)
 		buf = appendTrial(buf, t)
-		rows[i] = row{key: t.TrialKey, record: buf[begin:len(buf):len(buf)], live: !t.State.Terminal(), kept: len(t.Checkpoints) > 0}
+		rows[i] = row{
+			key: t.TrialKey, record: buf[begin:len(buf):len(buf)],
+			live: !t.State.Terminal(), kept: len(t.Checkpoints) > 0, origin: t.ReusedFrom.Sweep,
+		}
 	}
 	slices.SortStableFunc(rows, func(a, b row) int {
 		if c := cmp.Compare(a.key.Sweep, b.key.Sweep); c != 0 {
@@ -268,6 +279,11 @@ func putRows(tx *bbolt.Tx, rows []row) error {
 		if err := trials.Put(key, r.record); err != nil {
 			return err
 		}
+		if r.origin != "" {
+			if err := noteReuse(tx, numberOf(ids, r.origin), number); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -294,6 +310,24 @@ func (s *stateStore) Checkpointed(fn func(*sweeps.Trial) bool) error {
 		}
 	}
 	return nil
+}
+
+// noteReuse notes that a sweep took over a result of another; nothing is noted of one that
+// is no longer there.
+func noteReuse(tx *bbolt.Tx, origin, number uint32) error {
+	if origin == 0 {
+		return nil
+	}
+	key := reuseKey(origin, number)
+	reuses := tx.Bucket(reusesBucket)
+	if reuses.Get(key) != nil {
+		return nil
+	}
+	return reuses.Put(key, []byte{})
+}
+
+func reuseKey(origin, number uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, origin), number)
 }
 
 // readSweep returns the sweep of a number.

@@ -85,7 +85,7 @@ func (s *State) verdict(sw *sweep, t *sweeps.Trial, charged bool) sweeps.TrialSt
 	case !c.Retryable():
 		return sweeps.TrialFailed
 	case t.Losses >= s.cfg.MaxLosses:
-		t.Outcome.Message = fmt.Sprintf("lost with its worker %d times in a row, last with %s", t.Losses, t.WorkerName)
+		t.Outcome.Message = fmt.Sprintf("lost with its worker %d times in a row, last with %s: %s", t.Losses, t.WorkerName, t.Outcome.Describe())
 		return sweeps.TrialFailed
 	case charged && t.Charged > sw.policy.Retries:
 		return sweeps.TrialFailed

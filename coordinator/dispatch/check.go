@@ -170,6 +170,9 @@ func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKe
 	if got := sw.Counts.Ended() + sw.Counts.Running + sw.Counts.Retrying; got != sw.Dispatched {
 		bad("I5: sweep %s dispatched %d trials, its counts add up to %d", id, sw.Dispatched, got)
 	}
+	if sw.Reused < 0 || sw.Reused > sw.Counts.Finished {
+		bad("I5: sweep %s reused %d results, and %d of its trials have finished", id, sw.Reused, sw.Counts.Finished)
+	}
 	if !sw.policy.Continues && sw.Dispatched+sw.Excluded != sw.Next {
 		bad("I5: sweep %s dispatched %d and excluded %d of %d indices", id, sw.Dispatched, sw.Excluded, sw.Next)
 	}

@@ -28,7 +28,7 @@ func (s *State) cancel(now time.Time, sw *sweep, reason string) {
 	}
 	sw.waiting = waiting{}
 	s.moveSweep(sw, sweeps.SweepCancelling, reason)
-	sw.Closed, sw.head = true, nil
+	sw.Closed, sw.head, sw.ahead = true, nil, ahead{}
 	for _, i := range sortedIndices(sw.running) {
 		t := sw.running[i]
 		s.send(Stop{t.Worker, refOf(t)})
@@ -102,7 +102,7 @@ func (s *State) noteEnd(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	}
 	if t.State != sweeps.TrialPending {
 		message := string(t.Outcome.Class) + ": " + t.Outcome.Message
-		if t.State != sweeps.TrialFailed || sw.Counts.Finished > 0 || (a.failures > 0 && a.message != message) {
+		if t.State != sweeps.TrialFailed || sw.ran() > 0 || (a.failures > 0 && a.message != message) {
 			*a = alike{broken: true}
 			return
 		}

@@ -79,6 +79,8 @@ type Hello struct {
 	Attempts []sweeps.AttemptRef
 	// GPUs are the devices of those that have any.
 	GPUs map[sweeps.AttemptRef][]sweeps.GPUShare
+	// Hold is as in the event of that name.
+	Hold string
 }
 
 // Offer is a worker telling which of its devices it offers: others began or ceased to use
@@ -89,6 +91,18 @@ type Offer struct {
 	GPUs    []sweeps.GPU
 	Note    string
 }
+
+// Hold is a worker's word that it takes no more trials for now, and why (its disk is as
+// good as full), or with an empty reason that it does again.
+type Hold struct {
+	Worker  sweeps.WorkerID
+	Session uint64
+	Reason  string
+}
+
+// Halt hands out no more trials and takes no more sweeps, for a reason that is the
+// coordinator's own (its disk is as good as full); an empty reason takes that back.
+type Halt struct{ Reason string }
 
 // Alive is any sign of life from a worker; it renews the lease.
 type Alive struct {
@@ -145,6 +159,14 @@ type Exited struct {
 	Metrics map[string]sweeps.Summary
 }
 
+// Found answers a Lookup. Origins has a place for each of its ids: a finished trial that is
+// equal, whose ReusedFrom names the attempt that ran; or nil.
+type Found struct {
+	Sweep   sweeps.SweepID
+	First   int64
+	Origins []*sweeps.Trial // not changed by anybody any more
+}
+
 // Tick is the passing of time: leases expire, back-offs end.
 type Tick struct{}
 
@@ -157,16 +179,20 @@ func (Rerun) event()    {}
 func (Hello) event()    {}
 func (Offer) event()    {}
 func (Alive) event()    {}
+func (Hold) event()     {}
+func (Halt) event()     {}
 func (Gone) event()     {}
 func (Drain) event()    {}
 func (Started) event()  {}
 func (Returned) event() {}
 func (Exited) event()   {}
+func (Found) event()    {}
 func (Tick) event()     {}
 
 func (Checkpointed) event() {}
 
-// Effect is a message to a worker, to be sent after the changes are persisted.
+// Effect is a message to a worker, or a question to the coordinator, to be sent after the
+// changes are persisted.
 type Effect interface{ effect() }
 
 // Start tells a worker to run an attempt. It may be repeated to the same worker after
@@ -211,6 +237,15 @@ type Disconnect struct {
 	Reason  string
 }
 
+// Lookup asks which trials equal to those of the sweep at the indices First, First+1, …
+// have finished in other sweeps. An id is empty where there is no trial. Found answers.
+type Lookup struct {
+	Sweep sweeps.SweepID
+	First int64
+	IDs   []sweeps.TrialID
+}
+
+func (Lookup) effect()     {}
 func (Start) effect()      {}
 func (Stop) effect()       {}
 func (Recall) effect()     {}
@@ -245,6 +280,8 @@ type Config struct {
 	Quarantine int
 	// ScanLimit bounds how many excluded indices one step may skip.
 	ScanLimit int
+	// LookAhead is how many trials of a sweep that reuses are looked up at a time.
+	LookAhead int
 }
 
 // DefaultConfig returns the constants that a coordinator uses unless told otherwise.
@@ -257,5 +294,6 @@ func DefaultConfig() Config {
 		Alike:      10,
 		Quarantine: 5,
 		ScanLimit:  20000,
+		LookAhead:  1000,
 	}
 }

@@ -60,6 +60,10 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		say("the sweep has handed out all %d trials of its run cap", sw.policy.RunCap)
 		return why
 	}
+	if s.halt != "" {
+		say("%s", s.halt)
+		return why
+	}
 	return append(why, s.explainWorkers(sw)...)
 }
 
@@ -137,7 +141,7 @@ func (s *State) explainWorkers(sw *sweep) []string {
 	case len(open)+len(away) == 0:
 		say("no worker is connected: start one with `swath worker`")
 	case len(open) == 0:
-		say("no worker takes trials: %s", away[len(away)-1].aside)
+		say("no worker takes trials: %s", away[len(away)-1].shut())
 	case len(suit) == 0:
 		why = append(why, explainMisfit(sw, open)...)
 	case slices.ContainsFunc(suit, (*worker).hasSlot) && needs.WantsGPU():

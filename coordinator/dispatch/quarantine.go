@@ -11,7 +11,7 @@ import (
 // streak is a worker's failures in a row, of different trials of one sweep.
 type streak struct {
 	sweep  sweeps.SweepID
-	others int64 // trials of the sweep that had finished when the streak began
+	others int64 // trials of the sweep that had finished in it when the streak began
 	trials []*sweeps.Trial
 }
 
@@ -32,7 +32,7 @@ func (s *State) noteWorker(now time.Time, sw *sweep, w *worker, t *sweeps.Trial)
 		return
 	}
 	if w.streak.sweep != sw.ID {
-		w.streak = streak{sweep: sw.ID, others: sw.Counts.Finished}
+		w.streak = streak{sweep: sw.ID, others: sw.ran()}
 	}
 	for _, other := range w.streak.trials {
 		if other == t {
@@ -41,7 +41,7 @@ func (s *State) noteWorker(now time.Time, sw *sweep, w *worker, t *sweeps.Trial)
 	}
 	w.streak.trials = append(w.streak.trials, t)
 	n := s.cfg.Quarantine
-	if n == 0 || len(w.streak.trials) < n || sw.Counts.Finished == w.streak.others {
+	if n == 0 || len(w.streak.trials) < n || sw.ran() == w.streak.others {
 		return
 	}
 	w.blamed = true

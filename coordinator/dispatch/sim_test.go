@@ -94,6 +94,7 @@ type sim struct {
 	witness witness
 
 	workers []*simWorker
+	halt    string // why the coordinator hands out no trials
 	session uint64
 	mail    []letter // in flight, both ways
 	calm    bool     // no more faults: the cluster must come to an end
@@ -138,7 +139,7 @@ func newSim(seed uint64, trace func(string, ...any)) *sim {
 		Lease: 10 * time.Second, Backoff: time.Second, BackoffMax: 20 * time.Second,
 		// Mostly no bound on losses: the simulation's machines die more often than any fleet's.
 		MaxLosses: []int{1 << 30, 1 << 30, 2, 3}[s.rng.IntN(4)], ScanLimit: 1 + s.rng.IntN(50),
-		Alike: s.rng.IntN(6), Quarantine: s.rng.IntN(5),
+		Alike: s.rng.IntN(6), Quarantine: s.rng.IntN(5), LookAhead: 1 + s.rng.IntN(20),
 	}
 	s.state = New(s.cfg)
 	for range 1 + s.rng.IntN(5) {
@@ -185,12 +186,20 @@ func (p simPlan) At(i int64) (sweeps.Planned, error) {
 	if p.excluded(i) {
 		return sweeps.Planned{}, errSimExcluded
 	}
-	planned := sweeps.Planned{Index: i, ID: "0123456789abcdef"}
+	planned := sweeps.Planned{Index: i, ID: simIDs[i]}
 	if p.breakEvery > 0 && i%p.breakEvery == 2 {
 		return planned, errSimBroken
 	}
 	return planned, nil
 }
+
+// simIDs are the trials' ids, by index: those of different sweeps are equal.
+var simIDs = func() (ids [40]sweeps.TrialID) {
+	for i := range ids {
+		ids[i] = sweeps.TrialID(fmt.Sprintf("%016x", i))
+	}
+	return ids
+}()
 
 var (
 	errSimExcluded = fmt.Errorf("%w by a constraint", sweeps.ErrExcluded)
@@ -227,7 +236,7 @@ func (s *sim) submit(id sweeps.SweepID) {
 	pol.Keep = sweeps.Keep{Last: s.rng.IntN(3), Best: s.rng.IntN(3)}
 	pol.Goal = []sweeps.Goal{sweeps.Minimize, sweeps.Maximize}[s.rng.IntN(2)]
 	s.plans[id] = p
-	sub := Submit{Sweep: &sweeps.Sweep{ID: id, Name: "name-" + string(id)}, Plan: p, Policy: pol}
+	sub := Submit{Sweep: &sweeps.Sweep{ID: id, Name: "name-" + string(id), Reuse: !pol.Continues && s.rng.IntN(3) == 0}, Plan: p, Policy: pol}
 	s.subs[id] = sub
 	s.post(nil, sub)
 }
@@ -275,6 +284,11 @@ func (s *sim) turn(events ...Event) ([]Effect, bool) {
 		if sub, is := ev.(Submit); is && err != nil && s.disk.sweeps[sub.Sweep.ID] != nil {
 			s.failf("a submission that is repeated is refused: %v", err)
 		}
+		if sub, is := ev.(Submit); is && s.halt != "" && errors.Is(err, sweeps.ErrStorage) {
+			// Whoever is refused tries again.
+			s.mail = append(s.mail, letter{at: s.now.Add(time.Second), event: s.subs[sub.Sweep.ID]})
+			continue
+		}
 		if err != nil && !errors.Is(err, sweeps.ErrConflict) && !errors.Is(err, sweeps.ErrNotFound) && !errors.Is(err, sweeps.ErrFenced) {
 			s.failf("%T: %v", ev, err)
 		}
@@ -313,6 +327,14 @@ func describeEvent(ev Event) string {
 	switch e := ev.(type) {
 	case Submit:
 		return fmt.Sprintf("Submit %s: %+v, %+v", e.Sweep.ID, e.Plan, e.Policy)
+	case Found:
+		text := fmt.Sprintf("Found %s from %d on:", e.Sweep, e.First)
+		for _, t := range e.Origins {
+			if t != nil {
+				text += " " + t.ReusedFrom.String()
+			}
+		}
+		return text
 	case Rerun:
 		return fmt.Sprintf("Rerun %s, %d trials", e.Submit.Sweep.ID, len(e.Trials))
 	}
@@ -341,6 +363,9 @@ func (s *sim) restart() {
 		}
 		s.state.Restore(s.now, sub, live)
 	}
+	if s.halt != "" {
+		_ = s.state.Step(s.now, Halt{s.halt}) // the loop looks before it does anything
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.subs)) {
 		if s.disk.sweeps[id] == nil {
 			s.post(nil, s.subs[id]) // nobody was told that it was taken: the client repeats
@@ -349,6 +374,27 @@ func (s *sim) restart() {
 	for _, w := range s.workers {
 		w.connected = false
 	}
+}
+
+// answer looks on the disk for results to reuse, and says so late.
+func (s *sim) answer(q Lookup) {
+	f := Found{Sweep: q.Sweep, First: q.First, Origins: make([]*sweeps.Trial, len(q.IDs))}
+	for i, id := range q.IDs {
+		for _, other := range slices.Sorted(maps.Keys(s.disk.sweeps)) {
+			t := s.disk.trials[sweeps.TrialKey{Sweep: other, Index: q.First + int64(i)}]
+			if id == "" || other == q.Sweep || t == nil || t.State != sweeps.TrialFinished {
+				continue
+			}
+			clone := *t
+			if !t.Reused() {
+				clone.ReusedFrom = sweeps.Origin{AttemptRef: refOf(t), SweepName: "name-" + string(other)}
+			}
+			if clone.ReusedFrom.Sweep != q.Sweep {
+				f.Origins[i] = &clone
+			}
+		}
+	}
+	s.post(nil, f)
 }
 
 // finished reports whether every sweep was taken and has ended.

@@ -11,7 +11,7 @@ import (
 // fault lets something go wrong, or a user do something, now and then.
 func (s *sim) fault() {
 	w := s.workers[s.rng.IntN(len(s.workers))]
-	switch s.rng.IntN(60) {
+	switch s.rng.IntN(64) {
 	case 0:
 		s.die(w)
 	case 1: // silence
@@ -48,6 +48,12 @@ func (s *sim) fault() {
 		s.replaceAgent(w)
 	case 12, 13: // somebody begins to use devices, or ceases
 		s.offer(w, func() bool { return s.rng.IntN(2) == 0 })
+	case 14: // the worker's disk fills up, or is emptied
+		w.hold = []string{"", "its disk is full"}[s.rng.IntN(2)]
+		s.post(w, Hold{w.ID, w.session, w.hold})
+	case 15: // and so does the coordinator's
+		s.halt = []string{"", "", "the disk is full"}[s.rng.IntN(3)]
+		s.turn(Halt{s.halt})
 	}
 }
 
@@ -150,9 +156,17 @@ func (s *sim) relent() {
 			s.turn(Resume{id})
 		}
 	}
+	if s.halt != "" {
+		s.halt = ""
+		s.turn(Halt{})
+	}
 	for _, w := range s.workers {
 		if slices.ContainsFunc(w.GPUs, func(g sweeps.GPU) bool { return g.Busy != "" }) {
 			s.offer(w, func() bool { return false })
+		}
+		if known := s.state.workers[w.ID]; w.hold != "" || known != nil && known.held != "" && !w.gone {
+			w.hold = ""
+			w.connected = false // words may have overtaken each other; a new connection tells
 		}
 		if known := s.state.workers[w.ID]; known != nil && known.aside != "" {
 			s.turn(Admit{w.ID, true})

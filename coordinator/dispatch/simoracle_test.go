@@ -48,6 +48,7 @@ type witness struct {
 	// Since the coordinator began:
 	up       map[sweeps.WorkerID]uint64 // connected, in this session
 	draining map[sweeps.WorkerID]bool   // shutting down, by their own word
+	held     map[sweeps.WorkerID]bool   // taking no trials for now, by their own word
 	stopped  map[sweeps.AttemptRef]uint64
 }
 
@@ -68,6 +69,7 @@ func (w *witness) forget() {
 	w.aside = map[sweeps.WorkerID]bool{}
 	w.up = map[sweeps.WorkerID]uint64{}
 	w.draining = map[sweeps.WorkerID]bool{}
+	w.held = map[sweeps.WorkerID]bool{}
 	w.stopped = map[sweeps.AttemptRef]uint64{}
 }
 
@@ -77,9 +79,14 @@ func (w *witness) sees(state *State, ev Event) {
 	case Hello:
 		w.up[e.Worker.ID] = e.Session
 		delete(w.draining, e.Worker.ID)
+		w.held[e.Worker.ID] = e.Hold != ""
 	case Gone:
 		if w.up[e.Worker] == e.Session {
 			delete(w.up, e.Worker)
+		}
+	case Hold:
+		if w.up[e.Worker] == e.Session {
+			w.held[e.Worker] = e.Reason != ""
 		}
 	case Drain:
 		if w.up[e.Worker] == e.Session {
@@ -166,7 +173,9 @@ func (s *sim) checkCheckpoints(before map[sweeps.TrialKey]*sweeps.Trial, old, t 
 func (s *sim) checkMove(old, t *sweeps.Trial) {
 	if t.State == sweeps.TrialFinished {
 		s.disk.finished[t.TrialKey]++
-		if got := t.Metrics["attempt"].Last; got != float64(t.Attempt) {
+		if t.Reused() {
+			s.checkReuse(old, t)
+		} else if got := t.Metrics["attempt"].Last; got != float64(t.Attempt) {
 			s.failf("trial %v finished as attempt %d with the metrics of attempt %v", t.TrialKey, t.Attempt, got)
 		}
 		if !t.Outcome.OK() {
@@ -214,6 +223,20 @@ func (s *sim) checkMove(old, t *sweeps.Trial) {
 	}
 }
 
+// checkReuse checks that a result that was taken over is that of an equal trial.
+func (s *sim) checkReuse(old, t *sweeps.Trial) {
+	from := t.ReusedFrom
+	origin := s.disk.trials[from.TrialKey]
+	switch {
+	case !s.subs[t.Sweep].Sweep.Reuse || from.Sweep == t.Sweep || old != nil || t.Attempt != 0:
+		s.failf("trial %v, attempt %d, took over the result of %v; its record was %+v", t.TrialKey, t.Attempt, from, old)
+	case origin == nil || origin.ID != t.ID || origin.State != sweeps.TrialFinished || origin.Attempt != from.Attempt || origin.Reused():
+		s.failf("trial %v took over the result of %v, which is %+v", t.TrialKey, from, origin)
+	case t.Metrics["attempt"].Last != float64(from.Attempt):
+		s.failf("trial %v took over the result of %v, with the metrics of attempt %v", t.TrialKey, from, t.Metrics["attempt"].Last)
+	}
+}
+
 func (s *sim) slots(id sweeps.WorkerID) int {
 	if w := s.state.workers[id]; w != nil {
 		return w.Slots
@@ -235,7 +258,7 @@ func (s *sim) checkMemory() {
 	for id, sw := range s.state.sweeps {
 		d := s.disk.sweeps[id]
 		if d == nil || d.State != sw.State || d.Reason != sw.Reason || d.Counts != sw.Counts || d.Next != sw.Next ||
-			d.Dispatched != sw.Dispatched || d.Excluded != sw.Excluded || d.Closed != sw.Closed {
+			d.Dispatched != sw.Dispatched || d.Reused != sw.Reused || d.Excluded != sw.Excluded || d.Closed != sw.Closed {
 			s.failf("sweep %s is %+v in memory and %+v on the disk", id, sw.Sweep, d)
 		}
 		if n := len(sw.running) + sw.waiting.len(); n != s.disk.alive[id] {
@@ -282,6 +305,8 @@ func (s *sim) checkAssigned(begun []Effect) {
 		case s.witness.up[id] == 0, s.witness.draining[id], s.witness.aside[id]:
 			s.failf("%v is handed to %s: connected %v, shutting down %v, drained %v",
 				start.Ref, id, s.witness.up[id] != 0, s.witness.draining[id], s.witness.aside[id])
+		case s.witness.held[id], s.halt != "":
+			s.failf("%v is handed to %s: its disk is full %v, the coordinator's %q", start.Ref, id, s.witness.held[id], s.halt)
 		case a.State != sweeps.SweepRunning:
 			s.failf("%v is handed out, and its sweep is %s", start.Ref, a.State)
 		case len(w.queue) > w.Prefetch:
@@ -328,7 +353,7 @@ func (s *sim) sim(id sweeps.WorkerID) *simWorker {
 
 // couldGive reports whether the sweep has a trial for any worker with room for it.
 func (s *sim) couldGive(sw *sweep) bool {
-	return sw.State == sweeps.SweepRunning && !s.state.again && sw.startsBeside(s.now)
+	return sw.State == sweeps.SweepRunning && s.halt == "" && !s.state.again && sw.startsBeside(s.now)
 }
 
 // checkIdle checks that no slot stays free for which there is a trial, wherever it waits.
@@ -350,7 +375,7 @@ func (s *sim) checkIdle() {
 				queued++
 			}
 		}
-		if s.witness.up[id] == 0 || s.witness.draining[id] || w.aside != "" || w.alone != nil {
+		if s.witness.up[id] == 0 || s.witness.draining[id] || w.aside != "" || s.witness.held[id] || w.alone != nil {
 			continue
 		}
 		if w.busy() < w.Slots && w.Total.Fits(w.used) {
@@ -410,10 +435,13 @@ func (s *sim) verdict() error {
 	var errs []error
 	for id, sw := range s.disk.sweeps {
 		var counts sweeps.Counts
-		p, rows := s.plans[id], int64(0)
+		p, rows, reused := s.plans[id], int64(0), int64(0)
 		for _, t := range s.disk.rows(id) {
 			key := t.TrialKey
 			rows++
+			if t.Reused() {
+				reused++
+			}
 			counts.Move("", t.State)
 			if !t.State.Terminal() {
 				errs = append(errs, fmt.Errorf("sweep %s ended and its trial %v is %s", id, key, t.State))
@@ -427,6 +455,9 @@ func (s *sim) verdict() error {
 			if budget := s.subs[id].Policy.Retries + 1; t.Charged > budget {
 				errs = append(errs, fmt.Errorf("trial %v was charged %d failures of %d", key, t.Charged, budget))
 			}
+		}
+		if reused != sw.Reused {
+			errs = append(errs, fmt.Errorf("sweep %s says that it reused %d results, its rows say %d", id, sw.Reused, reused))
 		}
 		if counts != sw.Counts {
 			errs = append(errs, fmt.Errorf("sweep %s counts %+v, its rows say %+v", id, sw.Counts, counts))

@@ -19,7 +19,8 @@ type simWorker struct {
 	stalled   time.Time // says nothing before
 	held      map[sweeps.AttemptRef]*simAttempt
 	nextBeat  time.Time
-	luck      int // in 10, attempts that end well; a bad machine has little
+	hold      string // why it takes no trials
+	luck      int    // in 10, attempts that end well; a bad machine has little
 }
 
 type simAttempt struct {
@@ -128,6 +129,10 @@ func (s *sim) due() []letter {
 
 // send puts an effect into the mail to its worker, if that is connected.
 func (s *sim) send(e Effect) {
+	if q, is := e.(Lookup); is {
+		s.answer(q)
+		return
+	}
 	id, session := target(e)
 	s.witness.said(e)
 	if x, is := e.(Start); is {
@@ -280,7 +285,7 @@ func (s *sim) connect(w *simWorker) {
 	s.session++
 	w.session, w.connected = s.session, true
 	w.nextBeat = s.now.Add(2 * time.Second)
-	h := Hello{Worker: w.Worker, Session: w.session, Attempts: sortedRefs(w.held), GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{}}
+	h := Hello{Worker: w.Worker, Session: w.session, Attempts: sortedRefs(w.held), Hold: w.hold, GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{}}
 	for ref, a := range w.held {
 		if len(a.gpus) > 0 {
 			h.GPUs[ref] = a.gpus

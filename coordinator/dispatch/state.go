@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -33,6 +34,7 @@ type State struct {
 	dirtySweeps map[sweeps.SweepID]*sweeps.Sweep
 	dirtyTrials map[sweeps.TrialKey]*sweeps.Trial
 	effects     []Effect
+	halt        string  // why no trials are handed out; empty if they are
 	illegal     []error // moves that the tables do not have; for Check
 	again       bool    // the last step stopped at ScanLimit
 }
@@ -44,6 +46,7 @@ type sweep struct {
 	policy Policy
 	// head is the trial at the cursor once it is known not to be excluded.
 	head    *sweeps.Planned
+	ahead   ahead   // of a sweep that reuses
 	waiting waiting // pending trials that had an attempt before
 	running map[int64]*sweeps.Trial
 	alike   alike
@@ -68,12 +71,28 @@ type worker struct {
 	offer  int           // counts the changes of what the worker offers
 	alone  *sweeps.Trial // the trial that has the worker to itself
 	aside  string        // why it is given no trials, by a user's word or the dispatcher's
+	held   string        // why it takes none, by its own
 	blamed bool          // it was set aside for its failures; what else fails on it is not the trials' fault
 	streak streak
 }
 
 // open reports whether the worker may be given trials at all.
-func (w *worker) open() bool { return w.connected && !w.draining && w.aside == "" }
+func (w *worker) open() bool {
+	return w.connected && !w.draining && w.aside == "" && w.held == ""
+}
+
+// shut says why the worker is given no trials; empty if it is.
+func (w *worker) shut() string {
+	switch {
+	case w.aside != "":
+		return w.aside
+	case w.held != "":
+		return w.held
+	case w.draining:
+		return "it is shutting down"
+	}
+	return ""
+}
 
 // hasSlot reports whether the worker may be given a trial, if there is one that fits.
 func (w *worker) hasSlot() bool { return w.open() && w.alone == nil && w.busy() < w.Slots }
@@ -145,6 +164,10 @@ func (s *State) adopt(sub Submit) *sweep {
 	s.known[sw.ID] = true
 	return sw
 }
+
+// inOrder are the sweeps, first submitted first, in a list of its own: to settle one takes
+// it out of that of the state.
+func (s *State) inOrder() []*sweep { return slices.Clone(s.order) }
 
 // drop lets an ended sweep go.
 func (s *State) drop(sw *sweep) {
@@ -302,7 +325,7 @@ type WorkerStatus struct {
 func (s *State) Workers() []WorkerStatus {
 	list := make([]WorkerStatus, 0, len(s.workers))
 	for _, w := range s.workers {
-		list = append(list, WorkerStatus{w.Worker, w.connected, w.draining, w.aside, len(w.running), w.lease})
+		list = append(list, WorkerStatus{w.Worker, w.connected, w.draining, cmp.Or(w.aside, w.held), len(w.running), w.lease})
 	}
 	slices.SortFunc(list, func(a, b WorkerStatus) int {
 		if c := compare(a.Name, b.Name); c != 0 {

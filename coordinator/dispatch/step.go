@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"swath/sweeps"
@@ -37,6 +36,10 @@ func (s *State) Step(now time.Time, ev Event) error {
 		s.onOffer(e)
 	case Alive:
 		s.onAlive(now, e)
+	case Hold:
+		s.onHold(e)
+	case Halt:
+		s.onHalt(now, e)
 	case Gone:
 		s.onGone(e)
 	case Drain:
@@ -49,6 +52,8 @@ func (s *State) Step(now time.Time, ev Event) error {
 		err = s.onCheckpointed(now, e)
 	case Exited:
 		s.onExited(now, e)
+	case Found:
+		s.onFound(now, e)
 	case Tick:
 		s.again = false
 		s.onTick(now)
@@ -62,6 +67,9 @@ func (s *State) onSubmit(now time.Time, e Submit) error {
 	}
 	if _, taken := s.names[e.Sweep.Name]; taken {
 		return fmt.Errorf("%w: a sweep named %q is there already: choose another name with --name", sweeps.ErrConflict, e.Sweep.Name)
+	}
+	if err := s.refuseHalted(e.Sweep.Name); err != nil {
+		return err
 	}
 	e.Sweep.State = sweeps.SweepRunning
 	e.Sweep.Created = now
@@ -113,7 +121,7 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 func (s *State) onTick(now time.Time) {
 	s.ticked = now
 	s.expire(now)
-	for _, sw := range slices.Clone(s.order) { // settle takes those that end out of it
+	for _, sw := range s.inOrder() {
 		s.limit(now, sw)
 		s.settle(now, sw)
 	}
@@ -121,9 +129,10 @@ func (s *State) onTick(now time.Time) {
 
 // advance moves the sweep's cursor to the next index that has a trial, and remembers
 // that trial. It reports whether there is one. Indices that a constraint excludes are
-// skipped, at most ScanLimit a step; trials that cannot be computed fail on the spot.
+// skipped, at most ScanLimit a step; trials that cannot be computed fail on the spot,
+// and those whose result is reused finish.
 func (s *State) advance(now time.Time, sw *sweep) bool {
-	if sw.State != sweeps.SweepRunning {
+	if sw.State != sweeps.SweepRunning || s.halt != "" {
 		return false
 	}
 	for n := 0; sw.head == nil; n++ {
@@ -134,8 +143,14 @@ func (s *State) advance(now time.Time, sw *sweep) bool {
 			s.again = true
 			return false
 		}
-		p, err := sw.plan.At(sw.Next)
+		g, known := s.next(sw)
+		if !known {
+			return false
+		}
+		p, err := g.planned, g.err
 		switch {
+		case g.origin != nil:
+			s.reuse(sw, p, g.origin)
 		case err == nil && sw.goesOn(sw.Next):
 			sw.Next++ // it gets its turn when the trial before it has ended
 			s.touch(sw)

@@ -27,11 +27,15 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 // with comments between them. The events are
 //
 //	submit SWEEP trials=N [excluded=I,…] [broken=I,…] [cap=N] [retries=N] [cpus=N] [name=NAME] [priority=N] [limit=SECONDS]
+//	                                with reuse=1 it takes over results: found says which there are
+//	found SWEEP [FIRST] [ORIGIN…]   the answer to a lookup: for each of the trials - or SWEEP/INDEX#ATTEMPT
 //	cancel SWEEP, pause SWEEP, resume SWEEP
 //	rerun SWEEP                     its failed trials, as the coordinator does
 //	hello WORKER slots=N [prefetch=N] [cpus=N] [holds=ATTEMPT,…]
 //	alive WORKER, gone WORKER, drain WORKER    of its latest session, or of session=N
 //	aside WORKER, admit WORKER      a user's word on it
+//	hold WORKER [REASON]            it takes no more trials, or without a reason does again
+//	halt [REASON]                   the coordinator hands out none, or does again
 //	started WORKER ATTEMPT
 //	exited WORKER ATTEMPT CLASS [MESSAGE]
 //	returned WORKER ATTEMPT
@@ -146,6 +150,8 @@ func (s *story) event(line string) string {
 	switch words[0] {
 	case "submit":
 		ev = s.submission(sweeps.SweepID(arg(0)), args)
+	case "found":
+		ev = s.found(sweeps.SweepID(arg(0)), s.number(arg(1)), plain[2:])
 	case "cancel":
 		ev = Cancel{sweeps.SweepID(arg(0))}
 	case "pause":
@@ -160,6 +166,10 @@ func (s *story) event(line string) string {
 		ev = Alive{sweeps.WorkerID(arg(0)), s.sessionOf(arg(0), args)}
 	case "gone":
 		ev = Gone{sweeps.WorkerID(arg(0)), s.sessionOf(arg(0), args)}
+	case "hold":
+		ev = Hold{sweeps.WorkerID(arg(0)), s.sessionOf(arg(0), args), strings.Join(plain[1:], " ")}
+	case "halt":
+		ev = Halt{strings.Join(plain, " ")}
 	case "drain":
 		ev = Drain{sweeps.WorkerID(arg(0)), s.sessionOf(arg(0), args)}
 	case "aside":
@@ -256,6 +266,9 @@ func (s *story) describe(t *sweeps.Trial) string {
 		return text + ", to go on" + kept(t)
 	}
 	text += fmt.Sprintf(" after attempt %d: %s", t.Attempt, t.Outcome.Class)
+	if t.Reused() {
+		text += ", as " + t.ReusedFrom.String()
+	}
 	if t.Outcome.Message != "" {
 		text += " (" + t.Outcome.Message + ")"
 	}
@@ -293,6 +306,8 @@ func describeEffect(e Effect) string {
 		return fmt.Sprintf("%s: give back %s", e.Worker, e.Ref)
 	case Forget:
 		return fmt.Sprintf("%s: forget %s", e.Worker, e.Ref)
+	case Lookup:
+		return fmt.Sprintf("look up %d trials of %s from %d on", len(e.IDs), e.Sweep, e.First)
 	case Disconnect:
 		return fmt.Sprintf("%s: disconnect, %s", e.Worker, e.Reason)
 	}
@@ -330,7 +345,7 @@ func (s *story) submission(id sweeps.SweepID, args map[string]string) Event {
 		name = "name-" + string(id)
 	}
 	sub := Submit{
-		Sweep: &sweeps.Sweep{ID: id, Name: name},
+		Sweep: &sweeps.Sweep{ID: id, Name: name, Reuse: args["reuse"] != ""},
 		Plan:  storyPlan{n: s.number(args["trials"]), excluded: s.numbers(args["excluded"]), broken: s.numbers(args["broken"]), chain: s.number(args["chain"])},
 		Policy: Policy{Continues: args["chain"] != "", Keep: sweeps.Keep{Last: int(s.number(args["keep"]))}, RunCap: s.number(args["cap"]), Retries: int(s.number(args["retries"])), Needs: sweeps.Resources{CPUs: float64(s.number(args["cpus"]))},
 			Priority: int(s.number(args["priority"])), TimeLimit: time.Duration(s.number(args["limit"])) * time.Second},
@@ -339,6 +354,22 @@ func (s *story) submission(id sweeps.SweepID, args map[string]string) Event {
 		s.subs[id] = sub
 	}
 	return sub
+}
+
+// found is the answer to a lookup: rows on the disk.
+func (s *story) found(id sweeps.SweepID, first int64, origins []string) Event {
+	ev := Found{Sweep: id, First: first}
+	for _, text := range origins {
+		var t *sweeps.Trial
+		if text != "-" {
+			ref := s.ref(text)
+			clone := *s.trials[ref.TrialKey]
+			clone.ReusedFrom = sweeps.Origin{AttemptRef: ref, SweepName: "name-" + string(ref.Sweep)}
+			t = &clone
+		}
+		ev.Origins = append(ev.Origins, t)
+	}
+	return ev
 }
 
 // rerun is the event that the coordinator makes of a user's rerun.

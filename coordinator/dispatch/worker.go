@@ -75,6 +75,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 		}
 	}
 	w.excess = max(0, len(w.queue)-w.Prefetch)
+	s.holdBack(w, e.Hold)
 }
 
 func (s *State) onAlive(now time.Time, e Alive) {

@@ -212,5 +212,46 @@ func (m *Mem) FindTrial(prefix string, limit int) ([]*sweeps.Trial, error) {
 	return hits, nil
 }
 
+// Finished implements coordinator.Store. It looks at every row.
+func (m *Mem) Finished(ids []sweeps.TrialID, of map[sweeps.SweepID]bool) ([]*sweeps.Trial, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	best := map[sweeps.TrialID]*sweeps.Trial{}
+	for id, s := range m.sweeps {
+		if !of[id] {
+			continue
+		}
+		for _, t := range s.rows {
+			b := best[t.ID]
+			if t.State == sweeps.TrialFinished && (b == nil || cmp.Or(cmp.Compare(t.Sweep, b.Sweep), cmp.Compare(t.Index, b.Index)) < 0) {
+				best[t.ID] = t
+			}
+		}
+	}
+	out := make([]*sweeps.Trial, len(ids))
+	for i, id := range ids {
+		if t := best[id]; t != nil && id != "" {
+			out[i] = cloneTrial(t)
+		}
+	}
+	return out, nil
+}
+
+// Reusers implements coordinator.Store.
+func (m *Mem) Reusers(id sweeps.SweepID) ([]sweeps.SweepID, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var list []sweeps.SweepID
+	for other, s := range m.sweeps {
+		for _, t := range s.rows {
+			if t.ReusedFrom.Sweep == id && id != "" {
+				list = append(list, other)
+				break
+			}
+		}
+	}
+	return list, nil
+}
+
 // Close implements coordinator.Store. The store can still be used.
 func (m *Mem) Close() error { return nil }

@@ -70,6 +70,7 @@ func (c *Client) explain(err error) error {
 func (c *Client) Submit(ctx context.Context, s Submission) (*SweepStatus, error) {
 	r, err := c.sweeps.Submit(ctx, &pb.SubmitRequest{
 		Id: string(s.ID), Source: s.Source, File: s.File, Name: s.Name, WorkDir: s.WorkDir,
+		Reuse: s.Reuse, Program: s.Program,
 	})
 	if err != nil {
 		return nil, c.explain(err)

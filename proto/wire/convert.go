@@ -92,6 +92,7 @@ func SweepToProto(s *sweeps.Sweep, total int64) *pb.Sweep {
 			Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
 		},
 		Total: total, Reason: s.Reason, Closed: s.Closed, Best: keptToProto(s.Best),
+		Reuse: s.Reuse, Basis: s.Basis, Reused: s.Reused,
 	}
 }
 
@@ -107,6 +108,7 @@ func SweepFromProto(p *pb.Sweep) (s *sweeps.Sweep, total int64, err error) {
 		Source: p.Source, File: p.File, WorkDir: p.WorkDir,
 		Created: unstamp(p.Created), Ended: unstamp(p.Ended),
 		Next: p.Next, Dispatched: p.Dispatched, Excluded: p.Excluded, Reason: p.Reason, Closed: p.Closed,
+		Reuse: p.Reuse, Basis: p.Basis, Reused: p.Reused,
 		Counts: sweeps.Counts{
 			Running: c.GetRunning(), Finished: c.GetFinished(), Failed: c.GetFailed(),
 			Cancelled: c.GetCancelled(), Retrying: c.GetRetrying(),
@@ -117,7 +119,7 @@ func SweepFromProto(p *pb.Sweep) (s *sweeps.Sweep, total int64, err error) {
 
 // TrialToProto converts a trial's record.
 func TrialToProto(t *sweeps.Trial) *pb.Trial {
-	return &pb.Trial{
+	out := &pb.Trial{
 		SweepId: string(t.Sweep), Index: t.Index, Id: string(t.ID), ParamsJson: t.Params.JSON(),
 		State: string(t.State), Attempt: int32(t.Attempt), Charged: int32(t.Charged), Losses: int32(t.Losses),
 		NotBefore: stamp(t.NotBefore), WorkerId: string(t.Worker), WorkerName: t.WorkerName,
@@ -125,6 +127,10 @@ func TrialToProto(t *sweeps.Trial) *pb.Trial {
 		Outcome: OutcomeToProto(t.Outcome), Metrics: summariesToProto(t.Metrics), Alone: t.Alone, Returned: int32(t.Returned),
 		Checkpoints: checkpointsToProto(t.Checkpoints), Continued: t.Continued,
 	}
+	if t.Reused() {
+		out.ReusedFrom, out.ReusedName = RefToProto(t.ReusedFrom.AttemptRef), t.ReusedFrom.SweepName
+	}
+	return out
 }
 
 // TrialFromProto is the inverse of TrialToProto.
@@ -141,7 +147,7 @@ func TrialFromProto(p *pb.Trial) (*sweeps.Trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sweeps.Trial{
+	t := &sweeps.Trial{
 		TrialKey: sweeps.TrialKey{Sweep: sweeps.SweepID(p.SweepId), Index: p.Index},
 		ID:       sweeps.TrialID(p.Id), Params: params, State: state,
 		Attempt: int(p.Attempt), Charged: int(p.Charged), Losses: int(p.Losses),
@@ -149,7 +155,11 @@ func TrialFromProto(p *pb.Trial) (*sweeps.Trial, error) {
 		Assigned: unstamp(p.Assigned), Started: unstamp(p.Started), Ended: unstamp(p.Ended),
 		Outcome: out, Metrics: summariesFromProto(p.Metrics), Alone: p.Alone, Returned: int(p.Returned),
 		Checkpoints: checkpointsFromProto(p.Checkpoints), Continued: p.Continued,
-	}, nil
+	}
+	if p.ReusedFrom != nil {
+		t.ReusedFrom = sweeps.Origin{AttemptRef: RefFromProto(p.ReusedFrom), SweepName: p.ReusedName}
+	}
+	return t, nil
 }
 
 func summariesToProto(m map[string]sweeps.Summary) map[string]*pb.Summary {
@@ -229,7 +239,7 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 	case Hello:
 		h := &pb.Hello{
 			WorkerId: string(m.Worker.ID), Name: m.Worker.Name, Slots: int32(m.Worker.Slots),
-			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch),
+			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch), Hold: m.Hold,
 			Gpus: gpusToProto(m.Worker.GPUs), GpuNote: m.Worker.GPUNote, Labels: m.Worker.Labels,
 		}
 		for _, r := range m.Attempts {
@@ -261,6 +271,8 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 		}}}
 	case Returned:
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Returned{Returned: &pb.Returned{Ref: RefToProto(m.Ref)}}}
+	case Hold:
+		return &pb.SessionRequest{Message: &pb.SessionRequest_Hold{Hold: &pb.Hold{Reason: m.Reason}}}
 	case Drain:
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Drain{Drain: &pb.Drain{}}}
 	}
@@ -278,7 +290,7 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 				Slots: int(m.Hello.GetSlots()), Prefetch: int(m.Hello.GetPrefetch()), Total: ResourcesFromProto(m.Hello.GetTotal()),
 				GPUs: gpusFromProto(m.Hello.GetGpus()), GPUNote: m.Hello.GetGpuNote(), Labels: m.Hello.GetLabels(),
 			},
-			Version: m.Hello.GetVersion(),
+			Version: m.Hello.GetVersion(), Hold: m.Hello.GetHold(),
 		}
 		for _, r := range m.Hello.GetAttempts() {
 			h.Attempts = append(h.Attempts, RefFromProto(r))
@@ -316,6 +328,8 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 		return Exited{RefFromProto(m.Exited.GetRef()), out}, nil
 	case *pb.SessionRequest_Returned:
 		return Returned{RefFromProto(m.Returned.GetRef())}, nil
+	case *pb.SessionRequest_Hold:
+		return Hold{m.Hold.GetReason()}, nil
 	case *pb.SessionRequest_Drain:
 		return Drain{}, nil
 	}

@@ -21,6 +21,7 @@ type (
 		Version  string
 		// GPUs are the devices of the attempts that have any.
 		GPUs map[sweeps.AttemptRef][]sweeps.GPUShare
+		Hold string // as in Hold
 	}
 	// Offer tells anew which devices the worker offers.
 	Offer struct {
@@ -50,6 +51,9 @@ type (
 		Ref     sweeps.AttemptRef
 		Outcome sweeps.Outcome
 	}
+	// Hold says that the worker takes no trials for now, and why; or, with an empty reason,
+	// that it does again.
+	Hold struct{ Reason string }
 	// Drain says that the worker takes no more trials.
 	Drain struct{}
 	// Returned gives back an attempt that was never started.
@@ -104,6 +108,7 @@ func (Points) workerMessage()    {}
 func (LogChunk) workerMessage()  {}
 func (Exited) workerMessage()    {}
 func (Drain) workerMessage()     {}
+func (Hold) workerMessage()      {}
 func (Returned) workerMessage()  {}
 func (Offer) workerMessage()     {}
 

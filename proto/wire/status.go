@@ -46,6 +46,8 @@ type Submission struct {
 	File    string
 	Name    string // overrides the file's if not empty
 	WorkDir string
+	Reuse   *bool  // overrides the file's if not nil
+	Program string // a digest of the program's content; empty if it was not read
 }
 
 // SeriesPiece is a run of points of one trial.

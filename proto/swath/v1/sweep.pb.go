@@ -43,6 +43,9 @@ type Sweep struct {
 	// (no end, or too many to count exclusions).
 	Total         int64             `protobuf:"varint,13,opt,name=total,proto3" json:"total,omitempty"`
 	Closed        bool              `protobuf:"varint,15,opt,name=closed,proto3" json:"closed,omitempty"` // trials that never started stay so, whatever is rerun
+	Reuse         bool              `protobuf:"varint,17,opt,name=reuse,proto3" json:"reuse,omitempty"`   // trials take over the results of equal ones of other sweeps
+	Basis         string            `protobuf:"bytes,18,opt,name=basis,proto3" json:"basis,omitempty"`    // what beside a trial's id makes trials equal
+	Reused        int64             `protobuf:"varint,19,opt,name=reused,proto3" json:"reused,omitempty"` // of the finished trials, those that took over a result
 	Reason        string            `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"`  // why it is paused, or was cancelled by other than a user
 	Best          []*KeptCheckpoint `protobuf:"bytes,16,rep,name=best,proto3" json:"best,omitempty"`      // the checkpoints with the best objective
 	unknownFields protoimpl.UnknownFields
@@ -177,6 +180,27 @@ func (x *Sweep) GetClosed() bool {
 	return false
 }
 
+func (x *Sweep) GetReuse() bool {
+	if x != nil {
+		return x.Reuse
+	}
+	return false
+}
+
+func (x *Sweep) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
+}
+
+func (x *Sweep) GetReused() int64 {
+	if x != nil {
+		return x.Reused
+	}
+	return 0
+}
+
 func (x *Sweep) GetReason() string {
 	if x != nil {
 		return x.Reason
@@ -287,11 +311,15 @@ type Trial struct {
 	Ended      *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=ended,proto3" json:"ended,omitempty"`
 	Outcome    *Outcome               `protobuf:"bytes,15,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// metrics summarises the series; for a running trial, as far as they have come.
-	Metrics       map[string]*Summary `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Returned      int32               `protobuf:"varint,18,opt,name=returned,proto3" json:"returned,omitempty"`      // attempts that were given back without having been started
-	Alone         bool                `protobuf:"varint,17,opt,name=alone,proto3" json:"alone,omitempty"`            // its further attempts get a worker to themselves
-	Checkpoints   []*Checkpoint       `protobuf:"bytes,19,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"` // the latest first
-	Continued     bool                `protobuf:"varint,20,opt,name=continued,proto3" json:"continued,omitempty"`    // the trial that goes on from it has a record
+	Metrics     map[string]*Summary `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Returned    int32               `protobuf:"varint,18,opt,name=returned,proto3" json:"returned,omitempty"`      // attempts that were given back without having been started
+	Alone       bool                `protobuf:"varint,17,opt,name=alone,proto3" json:"alone,omitempty"`            // its further attempts get a worker to themselves
+	Checkpoints []*Checkpoint       `protobuf:"bytes,19,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"` // the latest first
+	Continued   bool                `protobuf:"varint,20,opt,name=continued,proto3" json:"continued,omitempty"`    // the trial that goes on from it has a record
+	// reused_from names the attempt of another sweep whose result the trial took over, and
+	// reused_name that sweep.
+	ReusedFrom    *AttemptRef `protobuf:"bytes,21,opt,name=reused_from,json=reusedFrom,proto3" json:"reused_from,omitempty"`
+	ReusedName    string      `protobuf:"bytes,22,opt,name=reused_name,json=reusedName,proto3" json:"reused_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,6 +492,20 @@ func (x *Trial) GetContinued() bool {
 		return x.Continued
 	}
 	return false
+}
+
+func (x *Trial) GetReusedFrom() *AttemptRef {
+	if x != nil {
+		return x.ReusedFrom
+	}
+	return nil
+}
+
+func (x *Trial) GetReusedName() string {
+	if x != nil {
+		return x.ReusedName
+	}
+	return ""
 }
 
 // Summary summarises a series.
@@ -692,6 +734,8 @@ type SubmitRequest struct {
 	File          string                 `protobuf:"bytes,3,opt,name=file,proto3" json:"file,omitempty"`
 	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`                      // overrides the file's name if not empty
 	WorkDir       string                 `protobuf:"bytes,5,opt,name=work_dir,json=workDir,proto3" json:"work_dir,omitempty"` // what the program is relative to
+	Reuse         *bool                  `protobuf:"varint,6,opt,name=reuse,proto3,oneof" json:"reuse,omitempty"`             // overrides the file's
+	Program       string                 `protobuf:"bytes,7,opt,name=program,proto3" json:"program,omitempty"`                // a digest of the program's content; empty if it was not read
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -757,6 +801,20 @@ func (x *SubmitRequest) GetName() string {
 func (x *SubmitRequest) GetWorkDir() string {
 	if x != nil {
 		return x.WorkDir
+	}
+	return ""
+}
+
+func (x *SubmitRequest) GetReuse() bool {
+	if x != nil && x.Reuse != nil {
+		return *x.Reuse
+	}
+	return false
+}
+
+func (x *SubmitRequest) GetProgram() string {
+	if x != nil {
+		return x.Program
 	}
 	return ""
 }
@@ -2103,7 +2161,7 @@ var File_swath_v1_sweep_proto protoreflect.FileDescriptor
 
 const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\n" +
-	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\xde\x03\n" +
+	"\x14swath/v1/sweep.proto\x12\bswath.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14swath/v1/types.proto\"\xa2\x04\n" +
 	"\x05Sweep\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -2121,7 +2179,10 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\bexcluded\x18\v \x01(\x03R\bexcluded\x12(\n" +
 	"\x06counts\x18\f \x01(\v2\x10.swath.v1.CountsR\x06counts\x12\x14\n" +
 	"\x05total\x18\r \x01(\x03R\x05total\x12\x16\n" +
-	"\x06closed\x18\x0f \x01(\bR\x06closed\x12\x16\n" +
+	"\x06closed\x18\x0f \x01(\bR\x06closed\x12\x14\n" +
+	"\x05reuse\x18\x11 \x01(\bR\x05reuse\x12\x14\n" +
+	"\x05basis\x18\x12 \x01(\tR\x05basis\x12\x16\n" +
+	"\x06reused\x18\x13 \x01(\x03R\x06reused\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12,\n" +
 	"\x04best\x18\x10 \x03(\v2\x18.swath.v1.KeptCheckpointR\x04best\"\x90\x01\n" +
 	"\x06Counts\x12\x18\n" +
@@ -2129,7 +2190,7 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\bfinished\x18\x02 \x01(\x03R\bfinished\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x03R\x06failed\x12\x1c\n" +
 	"\tcancelled\x18\x04 \x01(\x03R\tcancelled\x12\x1a\n" +
-	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xa0\x06\n" +
+	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xf8\x06\n" +
 	"\x05Trial\x12\x19\n" +
 	"\bsweep_id\x18\x01 \x01(\tR\asweepId\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x0e\n" +
@@ -2154,7 +2215,11 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\breturned\x18\x12 \x01(\x05R\breturned\x12\x14\n" +
 	"\x05alone\x18\x11 \x01(\bR\x05alone\x126\n" +
 	"\vcheckpoints\x18\x13 \x03(\v2\x14.swath.v1.CheckpointR\vcheckpoints\x12\x1c\n" +
-	"\tcontinued\x18\x14 \x01(\bR\tcontinued\x1aM\n" +
+	"\tcontinued\x18\x14 \x01(\bR\tcontinued\x125\n" +
+	"\vreused_from\x18\x15 \x01(\v2\x14.swath.v1.AttemptRefR\n" +
+	"reusedFrom\x12\x1f\n" +
+	"\vreused_name\x18\x16 \x01(\tR\n" +
+	"reusedName\x1aM\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +
 	"\x05value\x18\x02 \x01(\v2\x11.swath.v1.SummaryR\x05value:\x028\x01\"\xaa\x01\n" +
@@ -2181,13 +2246,16 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x06labels\x18\v \x03(\v2\x1c.swath.v1.Worker.LabelsEntryR\x06labels\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"z\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb9\x01\n" +
 	"\rSubmitRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\fR\x06source\x12\x12\n" +
 	"\x04file\x18\x03 \x01(\tR\x04file\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x19\n" +
-	"\bwork_dir\x18\x05 \x01(\tR\aworkDir\"7\n" +
+	"\bwork_dir\x18\x05 \x01(\tR\aworkDir\x12\x19\n" +
+	"\x05reuse\x18\x06 \x01(\bH\x00R\x05reuse\x88\x01\x01\x12\x18\n" +
+	"\aprogram\x18\a \x01(\tR\aprogramB\b\n" +
+	"\x06_reuse\"7\n" +
 	"\x0eSubmitResponse\x12%\n" +
 	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\"\x13\n" +
 	"\x11ListSweepsRequest\"=\n" +
@@ -2332,10 +2400,11 @@ var file_swath_v1_sweep_proto_goTypes = []any{
 	(*KeptCheckpoint)(nil),        // 36: swath.v1.KeptCheckpoint
 	(*Outcome)(nil),               // 37: swath.v1.Outcome
 	(*Checkpoint)(nil),            // 38: swath.v1.Checkpoint
-	(*Resources)(nil),             // 39: swath.v1.Resources
-	(*Gpu)(nil),                   // 40: swath.v1.Gpu
-	(*Point)(nil),                 // 41: swath.v1.Point
-	(LogStream)(0),                // 42: swath.v1.LogStream
+	(*AttemptRef)(nil),            // 39: swath.v1.AttemptRef
+	(*Resources)(nil),             // 40: swath.v1.Resources
+	(*Gpu)(nil),                   // 41: swath.v1.Gpu
+	(*Point)(nil),                 // 42: swath.v1.Point
+	(LogStream)(0),                // 43: swath.v1.LogStream
 }
 var file_swath_v1_sweep_proto_depIdxs = []int32{
 	35, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
@@ -2349,59 +2418,60 @@ var file_swath_v1_sweep_proto_depIdxs = []int32{
 	37, // 8: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
 	33, // 9: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
 	38, // 10: swath.v1.Trial.checkpoints:type_name -> swath.v1.Checkpoint
-	39, // 11: swath.v1.Worker.total:type_name -> swath.v1.Resources
-	40, // 12: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
-	34, // 13: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
-	0,  // 14: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 15: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
-	0,  // 16: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 17: swath.v1.GetSweepResponse.running:type_name -> swath.v1.Trial
-	0,  // 18: swath.v1.WatchSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 19: swath.v1.WatchSweepResponse.running:type_name -> swath.v1.Trial
-	2,  // 20: swath.v1.WatchSweepResponse.ended:type_name -> swath.v1.Trial
-	0,  // 21: swath.v1.CancelSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 22: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 23: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
-	0,  // 24: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 25: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
-	41, // 26: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
-	42, // 27: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
-	4,  // 28: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
-	4,  // 29: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
-	3,  // 30: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
-	5,  // 31: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
-	7,  // 32: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
-	9,  // 33: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
-	11, // 34: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
-	13, // 35: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
-	15, // 36: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
-	17, // 37: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
-	19, // 38: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
-	21, // 39: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
-	23, // 40: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
-	25, // 41: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
-	27, // 42: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
-	29, // 43: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
-	31, // 44: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
-	6,  // 45: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
-	8,  // 46: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
-	10, // 47: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
-	12, // 48: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
-	14, // 49: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
-	16, // 50: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
-	18, // 51: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
-	20, // 52: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
-	22, // 53: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
-	24, // 54: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
-	26, // 55: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
-	28, // 56: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
-	30, // 57: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
-	32, // 58: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
-	45, // [45:59] is the sub-list for method output_type
-	31, // [31:45] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	39, // 11: swath.v1.Trial.reused_from:type_name -> swath.v1.AttemptRef
+	40, // 12: swath.v1.Worker.total:type_name -> swath.v1.Resources
+	41, // 13: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
+	34, // 14: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
+	0,  // 15: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 16: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
+	0,  // 17: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 18: swath.v1.GetSweepResponse.running:type_name -> swath.v1.Trial
+	0,  // 19: swath.v1.WatchSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 20: swath.v1.WatchSweepResponse.running:type_name -> swath.v1.Trial
+	2,  // 21: swath.v1.WatchSweepResponse.ended:type_name -> swath.v1.Trial
+	0,  // 22: swath.v1.CancelSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 23: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 24: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
+	0,  // 25: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 26: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
+	42, // 27: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
+	43, // 28: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
+	4,  // 29: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
+	4,  // 30: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
+	3,  // 31: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
+	5,  // 32: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
+	7,  // 33: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
+	9,  // 34: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
+	11, // 35: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
+	13, // 36: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
+	15, // 37: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
+	17, // 38: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
+	19, // 39: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
+	21, // 40: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
+	23, // 41: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
+	25, // 42: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
+	27, // 43: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
+	29, // 44: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
+	31, // 45: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
+	6,  // 46: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
+	8,  // 47: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
+	10, // 48: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
+	12, // 49: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
+	14, // 50: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
+	16, // 51: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
+	18, // 52: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
+	20, // 53: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
+	22, // 54: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
+	24, // 55: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
+	26, // 56: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
+	28, // 57: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
+	30, // 58: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
+	32, // 59: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
+	46, // [46:60] is the sub-list for method output_type
+	32, // [32:46] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_sweep_proto_init() }
@@ -2410,6 +2480,7 @@ func file_swath_v1_sweep_proto_init() {
 		return
 	}
 	file_swath_v1_types_proto_init()
+	file_swath_v1_sweep_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -38,6 +38,7 @@ type SessionRequest struct {
 	//	*SessionRequest_Drain
 	//	*SessionRequest_Returned
 	//	*SessionRequest_Offer
+	//	*SessionRequest_Hold
 	Message       isSessionRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -161,6 +162,15 @@ func (x *SessionRequest) GetOffer() *Offer {
 	return nil
 }
 
+func (x *SessionRequest) GetHold() *Hold {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_Hold); ok {
+			return x.Hold
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Message interface {
 	isSessionRequest_Message()
 }
@@ -201,6 +211,10 @@ type SessionRequest_Offer struct {
 	Offer *Offer `protobuf:"bytes,9,opt,name=offer,proto3,oneof"`
 }
 
+type SessionRequest_Hold struct {
+	Hold *Hold `protobuf:"bytes,10,opt,name=hold,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Message() {}
 
 func (*SessionRequest_Heartbeat) isSessionRequest_Message() {}
@@ -218,6 +232,8 @@ func (*SessionRequest_Drain) isSessionRequest_Message() {}
 func (*SessionRequest_Returned) isSessionRequest_Message() {}
 
 func (*SessionRequest_Offer) isSessionRequest_Message() {}
+
+func (*SessionRequest_Hold) isSessionRequest_Message() {}
 
 // SessionResponse is a message of the coordinator.
 type SessionResponse struct {
@@ -400,6 +416,7 @@ type Hello struct {
 	Labels   map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// held are the attempts that have devices, with them.
 	Held          []*Held `protobuf:"bytes,11,rep,name=held,proto3" json:"held,omitempty"`
+	Hold          string  `protobuf:"bytes,12,opt,name=hold,proto3" json:"hold,omitempty"` // why it takes no trials for now, as in Hold; empty if it does
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +526,13 @@ func (x *Hello) GetHeld() []*Held {
 		return x.Held
 	}
 	return nil
+}
+
+func (x *Hello) GetHold() string {
+	if x != nil {
+		return x.Hold
+	}
+	return ""
 }
 
 // Held is what an attempt has of its worker's devices.
@@ -1352,6 +1376,53 @@ func (x *Exited) GetOutcome() *Outcome {
 	return nil
 }
 
+// Hold says that the worker takes no trials for now, and why (its disk is as good as full);
+// with an empty reason, that it does again. It is asked for those back that it has not
+// started.
+type Hold struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hold) Reset() {
+	*x = Hold{}
+	mi := &file_swath_v1_worker_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hold) ProtoMessage() {}
+
+func (x *Hold) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_worker_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hold.ProtoReflect.Descriptor instead.
+func (*Hold) Descriptor() ([]byte, []int) {
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Hold) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Drain says that the worker takes no more trials.
 type Drain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1361,7 +1432,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_swath_v1_worker_proto_msgTypes[18]
+	mi := &file_swath_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1373,7 +1444,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[18]
+	mi := &file_swath_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1386,14 +1457,14 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 var File_swath_v1_worker_proto protoreflect.FileDescriptor
 
 const file_swath_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15swath/v1/worker.proto\x12\bswath.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14swath/v1/types.proto\"\xac\x03\n" +
+	"\x15swath/v1/worker.proto\x12\bswath.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14swath/v1/types.proto\"\xd2\x03\n" +
 	"\x0eSessionRequest\x12'\n" +
 	"\x05hello\x18\x01 \x01(\v2\x0f.swath.v1.HelloH\x00R\x05hello\x123\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x13.swath.v1.HeartbeatH\x00R\theartbeat\x12-\n" +
@@ -1403,7 +1474,9 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x06exited\x18\x06 \x01(\v2\x10.swath.v1.ExitedH\x00R\x06exited\x12'\n" +
 	"\x05drain\x18\a \x01(\v2\x0f.swath.v1.DrainH\x00R\x05drain\x120\n" +
 	"\breturned\x18\b \x01(\v2\x12.swath.v1.ReturnedH\x00R\breturned\x12'\n" +
-	"\x05offer\x18\t \x01(\v2\x0f.swath.v1.OfferH\x00R\x05offerB\t\n" +
+	"\x05offer\x18\t \x01(\v2\x0f.swath.v1.OfferH\x00R\x05offer\x12$\n" +
+	"\x04hold\x18\n" +
+	" \x01(\v2\x0e.swath.v1.HoldH\x00R\x04holdB\t\n" +
 	"\amessage\"\xd5\x02\n" +
 	"\x0fSessionResponse\x12-\n" +
 	"\awelcome\x18\x01 \x01(\v2\x11.swath.v1.WelcomeH\x00R\awelcome\x12'\n" +
@@ -1414,7 +1487,7 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"points_ack\x18\x05 \x01(\v2\x13.swath.v1.PointsAckH\x00R\tpointsAck\x12+\n" +
 	"\alog_ack\x18\x06 \x01(\v2\x10.swath.v1.LogAckH\x00R\x06logAck\x12*\n" +
 	"\x06recall\x18\a \x01(\v2\x10.swath.v1.RecallH\x00R\x06recallB\t\n" +
-	"\amessage\"\xb3\x03\n" +
+	"\amessage\"\xc7\x03\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1427,7 +1500,8 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\bgpu_note\x18\t \x01(\tR\agpuNote\x123\n" +
 	"\x06labels\x18\n" +
 	" \x03(\v2\x1b.swath.v1.Hello.LabelsEntryR\x06labels\x12\"\n" +
-	"\x04held\x18\v \x03(\v2\x0e.swath.v1.HeldR\x04held\x1a9\n" +
+	"\x04held\x18\v \x03(\v2\x0e.swath.v1.HeldR\x04held\x12\x12\n" +
+	"\x04hold\x18\f \x01(\tR\x04hold\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"V\n" +
@@ -1481,7 +1555,9 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x04next\x18\x03 \x01(\x03R\x04next\"]\n" +
 	"\x06Exited\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12+\n" +
-	"\aoutcome\x18\x02 \x01(\v2\x11.swath.v1.OutcomeR\aoutcome\"\a\n" +
+	"\aoutcome\x18\x02 \x01(\v2\x11.swath.v1.OutcomeR\aoutcome\"\x1e\n" +
+	"\x04Hold\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\a\n" +
 	"\x05Drain2S\n" +
 	"\rWorkerService\x12B\n" +
 	"\aSession\x12\x18.swath.v1.SessionRequest\x1a\x19.swath.v1.SessionResponse(\x010\x01B\x1eZ\x1cswath/proto/swath/v1;swathv1b\x06proto3"
@@ -1498,7 +1574,7 @@ func file_swath_v1_worker_proto_rawDescGZIP() []byte {
 	return file_swath_v1_worker_proto_rawDescData
 }
 
-var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_swath_v1_worker_proto_goTypes = []any{
 	(*SessionRequest)(nil),      // 0: swath.v1.SessionRequest
 	(*SessionResponse)(nil),     // 1: swath.v1.SessionResponse
@@ -1518,17 +1594,18 @@ var file_swath_v1_worker_proto_goTypes = []any{
 	(*LogChunk)(nil),            // 15: swath.v1.LogChunk
 	(*LogAck)(nil),              // 16: swath.v1.LogAck
 	(*Exited)(nil),              // 17: swath.v1.Exited
-	(*Drain)(nil),               // 18: swath.v1.Drain
-	nil,                         // 19: swath.v1.Hello.LabelsEntry
-	(*Resources)(nil),           // 20: swath.v1.Resources
-	(*AttemptRef)(nil),          // 21: swath.v1.AttemptRef
-	(*Gpu)(nil),                 // 22: swath.v1.Gpu
-	(*GpuShare)(nil),            // 23: swath.v1.GpuShare
-	(*durationpb.Duration)(nil), // 24: google.protobuf.Duration
-	(*Checkpoint)(nil),          // 25: swath.v1.Checkpoint
-	(*Point)(nil),               // 26: swath.v1.Point
-	(LogStream)(0),              // 27: swath.v1.LogStream
-	(*Outcome)(nil),             // 28: swath.v1.Outcome
+	(*Hold)(nil),                // 18: swath.v1.Hold
+	(*Drain)(nil),               // 19: swath.v1.Drain
+	nil,                         // 20: swath.v1.Hello.LabelsEntry
+	(*Resources)(nil),           // 21: swath.v1.Resources
+	(*AttemptRef)(nil),          // 22: swath.v1.AttemptRef
+	(*Gpu)(nil),                 // 23: swath.v1.Gpu
+	(*GpuShare)(nil),            // 24: swath.v1.GpuShare
+	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	(*Checkpoint)(nil),          // 26: swath.v1.Checkpoint
+	(*Point)(nil),               // 27: swath.v1.Point
+	(LogStream)(0),              // 28: swath.v1.LogStream
+	(*Outcome)(nil),             // 29: swath.v1.Outcome
 }
 var file_swath_v1_worker_proto_depIdxs = []int32{
 	2,  // 0: swath.v1.SessionRequest.hello:type_name -> swath.v1.Hello
@@ -1537,50 +1614,51 @@ var file_swath_v1_worker_proto_depIdxs = []int32{
 	13, // 3: swath.v1.SessionRequest.points:type_name -> swath.v1.Points
 	15, // 4: swath.v1.SessionRequest.log:type_name -> swath.v1.LogChunk
 	17, // 5: swath.v1.SessionRequest.exited:type_name -> swath.v1.Exited
-	18, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
+	19, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
 	10, // 7: swath.v1.SessionRequest.returned:type_name -> swath.v1.Returned
 	4,  // 8: swath.v1.SessionRequest.offer:type_name -> swath.v1.Offer
-	5,  // 9: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
-	7,  // 10: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
-	8,  // 11: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
-	11, // 12: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
-	14, // 13: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
-	16, // 14: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
-	9,  // 15: swath.v1.SessionResponse.recall:type_name -> swath.v1.Recall
-	20, // 16: swath.v1.Hello.total:type_name -> swath.v1.Resources
-	21, // 17: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
-	22, // 18: swath.v1.Hello.gpus:type_name -> swath.v1.Gpu
-	19, // 19: swath.v1.Hello.labels:type_name -> swath.v1.Hello.LabelsEntry
-	3,  // 20: swath.v1.Hello.held:type_name -> swath.v1.Held
-	21, // 21: swath.v1.Held.ref:type_name -> swath.v1.AttemptRef
-	23, // 22: swath.v1.Held.gpus:type_name -> swath.v1.GpuShare
-	22, // 23: swath.v1.Offer.gpus:type_name -> swath.v1.Gpu
-	24, // 24: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
-	24, // 25: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
-	21, // 26: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
-	23, // 27: swath.v1.Start.gpus:type_name -> swath.v1.GpuShare
-	25, // 28: swath.v1.Start.from:type_name -> swath.v1.Checkpoint
-	21, // 29: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
-	21, // 30: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
-	21, // 31: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
-	21, // 32: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
-	21, // 33: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
-	21, // 34: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
-	26, // 35: swath.v1.Points.points:type_name -> swath.v1.Point
-	21, // 36: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
-	21, // 37: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
-	27, // 38: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
-	21, // 39: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
-	27, // 40: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
-	21, // 41: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
-	28, // 42: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
-	0,  // 43: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
-	1,  // 44: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
-	44, // [44:45] is the sub-list for method output_type
-	43, // [43:44] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	18, // 9: swath.v1.SessionRequest.hold:type_name -> swath.v1.Hold
+	5,  // 10: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
+	7,  // 11: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
+	8,  // 12: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
+	11, // 13: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
+	14, // 14: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
+	16, // 15: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
+	9,  // 16: swath.v1.SessionResponse.recall:type_name -> swath.v1.Recall
+	21, // 17: swath.v1.Hello.total:type_name -> swath.v1.Resources
+	22, // 18: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
+	23, // 19: swath.v1.Hello.gpus:type_name -> swath.v1.Gpu
+	20, // 20: swath.v1.Hello.labels:type_name -> swath.v1.Hello.LabelsEntry
+	3,  // 21: swath.v1.Hello.held:type_name -> swath.v1.Held
+	22, // 22: swath.v1.Held.ref:type_name -> swath.v1.AttemptRef
+	24, // 23: swath.v1.Held.gpus:type_name -> swath.v1.GpuShare
+	23, // 24: swath.v1.Offer.gpus:type_name -> swath.v1.Gpu
+	25, // 25: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
+	25, // 26: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
+	22, // 27: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
+	24, // 28: swath.v1.Start.gpus:type_name -> swath.v1.GpuShare
+	26, // 29: swath.v1.Start.from:type_name -> swath.v1.Checkpoint
+	22, // 30: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
+	22, // 31: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
+	22, // 32: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
+	22, // 33: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
+	22, // 34: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
+	22, // 35: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
+	27, // 36: swath.v1.Points.points:type_name -> swath.v1.Point
+	22, // 37: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
+	22, // 38: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
+	28, // 39: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
+	22, // 40: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
+	28, // 41: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
+	22, // 42: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
+	29, // 43: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
+	0,  // 44: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
+	1,  // 45: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
+	45, // [45:46] is the sub-list for method output_type
+	44, // [44:45] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_worker_proto_init() }
@@ -1599,6 +1677,7 @@ func file_swath_v1_worker_proto_init() {
 		(*SessionRequest_Drain)(nil),
 		(*SessionRequest_Returned)(nil),
 		(*SessionRequest_Offer)(nil),
+		(*SessionRequest_Hold)(nil),
 	}
 	file_swath_v1_worker_proto_msgTypes[1].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -1615,7 +1694,7 @@ func file_swath_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_worker_proto_rawDesc), len(file_swath_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
