@@ -18,8 +18,8 @@ type Config struct {
 	// Heartbeat is how often a worker that has nothing to say gives a sign of life; a
 	// fraction of the lease.
 	Heartbeat time.Duration
-	// Pace is the shortest time between the beginnings of two commits, unless many events
-	// wait; see DefaultPace. Zero commits whatever waits at once.
+	// Pace bounds how long events wait for others to be committed with; see DefaultPace. Zero
+	// commits whatever waits at once.
 	Pace time.Duration
 	Log  *slog.Logger
 	// Rests reports whether the coordinator should leave a sweep that has not ended
@@ -124,7 +124,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	batch := make([]request, 0, maxBatch)
-	var begun time.Time // the last turn
+	var next time.Time // when another turn is due, unless many events wait
 	for {
 		batch = c.answers(batch[:0])
 		if len(batch) == 0 {
@@ -136,13 +136,13 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			case r := <-c.requests:
 				batch = append(batch, r)
 			}
-			if batch = c.gather(batch); len(batch) < crowd && pause(ctx, time.Until(begun.Add(c.cfg.Pace))) {
+			if batch = c.gather(batch); len(batch) < crowd && pause(ctx, time.Until(next)) {
 				batch = c.gather(batch)
 			}
 		} else if batch = c.gather(batch); ctx.Err() != nil {
 			return nil
 		}
-		begun = time.Now()
+		begun := time.Now()
 		if changes, err := c.turn(ctx, state, batch); err != nil {
 			// The commit failed. Wait a little, then begin again from the store.
 			if state, err = c.reload(ctx); err != nil {
@@ -150,14 +150,19 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			}
 			c.recall(changes)
 		}
+		next = begun.Add(min(rest*time.Since(begun), c.cfg.Pace))
 		timer.Reset(c.sleep(state))
 	}
 }
 
 // DefaultPace is a Config.Pace for coordinators on a disk. A commit costs the processor and
 // the disk far more than an event does, and so a coordinator that is told of many things one
-// by one does well to commit them together. Prefetched trials hide the wait.
-const DefaultPace = 8 * time.Millisecond
+// by one does well to commit them together: it waits for more as long as its commits take
+// more than one part of its time in so many (rest). Prefetched trials hide the wait.
+const (
+	DefaultPace = 20 * time.Millisecond
+	rest        = 10
+)
 
 // crowd is how many events are worth a commit at once, whatever the pace.
 const crowd = 32
