@@ -68,6 +68,9 @@ type Worker struct {
 	// Prefetch is how many trials beyond its slots it takes, to start them the moment a
 	// slot falls free.
 	Prefetch int
+	// Burst is how many it takes instead, at most, while its trials end within moments. What
+	// is no more than Prefetch says nothing.
+	Burst int
 	// Total are its cores and its memory.
 	Total Resources
 	// GPUs are its devices, by index.

@@ -29,7 +29,8 @@ type Config struct {
 	// Slots is how many trials may run at a time, at least 1.
 	Slots int
 	// Prefetch is how many trials the worker takes beyond its slots, to start them the
-	// moment a slot falls free; 0 for as many as there are slots, negative for none.
+	// moment a slot falls free; 0 for as many as there are slots, and more of trials that end
+	// within moments, negative for none.
 	Prefetch int
 	// Resources are what the machine offers. CPUs of 0 means all that there are.
 	Resources sweeps.Resources
@@ -77,6 +78,7 @@ type Config struct {
 // Agent is a worker. [New] makes it, [Agent.Run] is its life.
 type Agent struct {
 	cfg      Config
+	burst    int // how many trials that end within moments may wait
 	times    times
 	log      *slog.Logger
 	home     *home
@@ -137,6 +139,9 @@ var defaultTimes = times{
 	room:       time.Second,
 }
 
+// maxBurst is how many trials that end within moments wait on a worker, at most.
+const maxBurst = 512
+
 // New takes a place in the home and returns the agent that lives there. The place is
 // free again when Run returns, or the process ends. An error wraps sweeps.ErrInvalid,
 // or sweeps.ErrStorage where the home cannot be written to.
@@ -152,9 +157,10 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	burst := 0
 	switch {
 	case cfg.Prefetch == 0:
-		cfg.Prefetch = cfg.Slots
+		cfg.Prefetch, burst = cfg.Slots, maxBurst
 	case cfg.Prefetch < 0:
 		cfg.Prefetch = 0
 	}
@@ -183,6 +189,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg:      cfg,
+		burst:    burst,
 		times:    defaultTimes,
 		log:      cfg.Log.With("worker", cfg.Name),
 		home:     h,
@@ -347,7 +354,7 @@ func (a *Agent) begin(m wire.Start) *attempt {
 	}
 	a.queue = append(a.queue, at)
 	a.fill()
-	if n := len(a.queue); n > a.cfg.Prefetch {
+	if n := len(a.queue); n > max(a.cfg.Prefetch, a.burst) {
 		at.log.Warn("more trials than slots and places to wait: the coordinator sent one too many, and it waits, too", "waiting", n, "slots", a.cfg.Slots, "prefetch", a.cfg.Prefetch)
 	}
 	a.wg.Go(at.live)

@@ -74,8 +74,8 @@ func testPrefetchedTrialsWaitForASlotInOrder(t *testing.T, binary string) {
 		}
 	}
 	r.stop()
-	if got := c.hellos[0].Worker.Prefetch; got != 3 {
-		t.Errorf("Hello says prefetch %d", got)
+	if w := c.hellos[0].Worker; w.Prefetch != 3 || w.Burst > 3 {
+		t.Errorf("Hello says prefetch %d, burst %d", w.Prefetch, w.Burst)
 	}
 	if got, err := os.ReadFile(order); err != nil || string(got) != "3\n1\n2\n" {
 		t.Errorf("they ran in the order %q, %v", got, err)
@@ -91,6 +91,9 @@ func TestASlotFallsFreeWithTheProcess(t *testing.T) {
 	run(t, newAgent(t, c, t.TempDir(), func(cfg *Config) { cfg.Slots = 1 }))
 	one, two := shell(0, "true"), g.trial(1)
 	c.until("the session", func() bool { return len(c.hellos) == 1 })
+	if w := c.hellos[0].Worker; w.Prefetch != 1 || w.Burst <= 1 {
+		t.Errorf("without a word on it, Hello says prefetch %d, burst %d", w.Prefetch, w.Burst)
+	}
 	c.start(one)
 	c.start(two)
 	c.until("the second trial to run", func() bool { return c.started[two.Ref] > 0 })

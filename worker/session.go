@@ -121,7 +121,7 @@ func (s *session) greet() (wire.Welcome, error) {
 	a := s.agent
 	hello := wire.Hello{
 		Worker: sweeps.Worker{
-			ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Total: a.cfg.Resources,
+			ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Burst: a.burst, Total: a.cfg.Resources,
 			Labels: a.cfg.Labels,
 		},
 		Version: a.cfg.Version, Hold: a.noRoom(),

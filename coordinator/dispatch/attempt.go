@@ -36,6 +36,9 @@ func (s *State) onExited(now time.Time, e Exited) {
 // end records the end of a trial's live attempt and decides what becomes of the trial.
 func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcome, metrics map[string]sweeps.Summary) {
 	w := s.workers[t.Worker]
+	if out.OK() {
+		w.tempo.note(now, s.cfg.Backlog)
+	}
 	crowded := out.Class == sweeps.ClassOOM && !t.Alone && w.Slots > 1
 	s.release(sw, t)
 	t.Outcome, t.Ended, t.Metrics = out, now, metrics

@@ -49,8 +49,8 @@ func (s *State) Check() error {
 		if w.connected && w.busy() > w.Slots {
 			bad("I2: worker %s runs %d trials in %d slots", id, w.busy(), w.Slots)
 		}
-		if w.connected && len(w.queue) > w.Prefetch+w.excess {
-			bad("I2: worker %s queues %d trials, it said %d", id, len(w.queue), w.Prefetch)
+		if w.connected && len(w.queue) > w.most()+w.excess {
+			bad("I2: worker %s queues %d trials, it said %d", id, len(w.queue), w.most())
 		}
 		if w.alone != nil && (len(w.running) != 1 || w.running[w.alone.TrialKey] != w.alone) {
 			bad("I9: %s is alone on worker %s beside %d others", w.alone.TrialKey, id, len(w.running)-1)

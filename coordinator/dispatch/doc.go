@@ -28,7 +28,7 @@
 //
 //	I1  A trial has at most one live attempt, and it is on exactly one worker.
 //	I2  A worker runs no more trials than it has slots and queues no more than it
-//	    prefetches, and the requests of those that run fit into what it offers (unless it
+//	    takes, and the requests of those that run fit into what it offers (unless it
 //	    came back smaller than it left).
 //	I3  The attempt number of a trial only grows; a report with another number, or
 //	    from another worker, changes nothing.

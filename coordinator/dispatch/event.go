@@ -278,6 +278,9 @@ type Config struct {
 	// worker, while others finish trials of the same sweep, before the worker is set
 	// aside; 0 for never.
 	Quarantine int
+	// Backlog is for how much time a worker whose trials end within moments is given trials to
+	// queue, as far as it takes them; 0 never to give it more than it prefetches.
+	Backlog time.Duration
 	// ScanLimit bounds how many excluded indices one step may skip.
 	ScanLimit int
 	// LookAhead is how many trials of a sweep that reuses are looked up at a time.
@@ -293,6 +296,7 @@ func DefaultConfig() Config {
 		MaxLosses:  5,
 		Alike:      10,
 		Quarantine: 5,
+		Backlog:    200 * time.Millisecond,
 		ScanLimit:  20000,
 		LookAhead:  1000,
 	}

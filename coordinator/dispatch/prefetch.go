@@ -12,6 +12,10 @@ import (
 // which they came, the moment a slot falls free, without asking. The dispatcher calls
 // those queued; they use nothing of the worker yet. When slots fall free elsewhere and
 // nothing else is left to fill them, queued trials are recalled.
+//
+// How many is what the worker says, mostly one a slot. Trials that are over before another
+// one could arrive would leave its slots empty even so: a worker that takes bursts is given
+// as many as it finished of late.
 
 // queued is a trial that waits on its worker for a slot.
 type queued struct {
@@ -20,13 +24,42 @@ type queued struct {
 	recalled bool
 }
 
+// tempo is how many trials a worker finished of late: those that failed are no reason to give
+// it more.
+type tempo struct {
+	begun       time.Time // of the span of time that is counted
+	now, before int       // trials that finished in it, and in the one before
+}
+
+// note counts one.
+func (p *tempo) note(now time.Time, span time.Duration) {
+	p.roll(now, span)
+	p.now++
+}
+
+// roll forgets what is long ago.
+func (p *tempo) roll(now time.Time, span time.Duration) {
+	switch d := now.Sub(p.begun); {
+	case d < span:
+	case d < 2*span:
+		*p = tempo{begun: p.begun.Add(span), before: p.now}
+	default:
+		*p = tempo{begun: now}
+	}
+}
+
+// most is how many trials the worker ever queues, and depth how many now.
+func (w *worker) most() int { return max(w.Prefetch, w.Burst) }
+
+func (w *worker) depth() int { return max(w.Prefetch, min(w.Burst, max(w.tempo.now, w.tempo.before))) }
+
 // busy is how many of the worker's slots are taken.
 func (w *worker) busy() int { return len(w.running) - len(w.queue) }
 
 // takesMore reports whether the worker may be given trials beyond its slots, once those are
 // taken.
 func (w *worker) takesMore() bool {
-	return w.open() && w.alone == nil && len(w.queue) < w.Prefetch
+	return w.open() && w.alone == nil && len(w.queue) < w.depth()
 }
 
 // mayQueue reports whether the worker may be given a trial of the sweep beyond its slots.
@@ -98,7 +131,12 @@ func (s *State) requeue(w *worker) {
 
 // prefetch queues trials on workers whose slots are all taken, in rounds of one a worker.
 func (s *State) prefetch(now time.Time, ready []*sweep) {
-	for workers := s.index.short.inTurn(); len(workers) > 0; {
+	workers := s.index.short.inTurn()
+	for _, w := range workers {
+		w.tempo.roll(now, s.cfg.Backlog)
+		s.index.note(w)
+	}
+	for len(workers) > 0 {
 		workers = slices.DeleteFunc(workers, func(w *worker) bool {
 			if s.enough() {
 				return true

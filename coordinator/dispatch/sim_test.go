@@ -140,6 +140,7 @@ func newSim(seed uint64, trace func(string, ...any)) *sim {
 		// Mostly no bound on losses: the simulation's machines die more often than any fleet's.
 		MaxLosses: []int{1 << 30, 1 << 30, 2, 3}[s.rng.IntN(4)], ScanLimit: 1 + s.rng.IntN(50),
 		Alike: s.rng.IntN(6), Quarantine: s.rng.IntN(5), LookAhead: 1 + s.rng.IntN(20),
+		Backlog: []time.Duration{0, 200 * time.Millisecond, 5 * time.Second, 20 * time.Second}[s.rng.IntN(4)],
 	}
 	s.state = New(s.cfg)
 	for range 1 + s.rng.IntN(5) {

@@ -98,7 +98,7 @@ func (s *sim) replaceAgent(w *simWorker) {
 	w.stalled = s.now.Add(time.Duration(s.rng.IntN(15_000)) * time.Millisecond)
 	maps.DeleteFunc(w.held, func(_ sweeps.AttemptRef, a *simAttempt) bool { return !a.ended && a.ends.IsZero() })
 	if s.rng.IntN(2) == 0 {
-		w.Slots, w.Prefetch, w.resized = 1+s.rng.IntN(4), s.rng.IntN(4), true
+		w.Slots, w.Prefetch, w.Burst, w.resized = 1+s.rng.IntN(4), s.rng.IntN(4), s.rng.IntN(9), true
 	}
 }
 

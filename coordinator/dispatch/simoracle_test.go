@@ -309,8 +309,9 @@ func (s *sim) checkAssigned(begun []Effect) {
 			s.failf("%v is handed to %s: its disk is full %v, the coordinator's %q", start.Ref, id, s.witness.held[id], s.halt)
 		case a.State != sweeps.SweepRunning:
 			s.failf("%v is handed out, and its sweep is %s", start.Ref, a.State)
-		case len(w.queue) > w.Prefetch:
-			s.failf("%v is queued on %s as number %d, it said %d", start.Ref, id, len(w.queue), w.Prefetch)
+		case len(w.queue) > max(w.Prefetch, min(w.Burst, s.finishedOfLate(id))):
+			s.failf("%v is queued on %s as number %d, it said %d, or %d when they end in moments: %d did",
+				start.Ref, id, len(w.queue), w.Prefetch, w.Burst, s.finishedOfLate(id))
 		case t.NotBefore.After(s.now):
 			s.failf("%v is handed out %s too early", start.Ref, t.NotBefore.Sub(s.now))
 		}
@@ -334,6 +335,21 @@ func (s *sim) checkAssigned(begun []Effect) {
 		running[a.ID]++
 	}
 	s.checkIdle()
+}
+
+// finishedOfLate is how many trials finished on a worker within the last moments.
+func (s *sim) finishedOfLate(id sweeps.WorkerID) (n int) {
+	for _, t := range s.disk.trials {
+		if t.State == sweeps.TrialFinished && t.Worker == id && s.now.Sub(t.Ended) < 2*s.cfg.Backlog {
+			n++
+		}
+	}
+	for _, t := range s.state.dirtyTrials { // not yet on the disk
+		if t.State == sweeps.TrialFinished && t.Worker == id && t.Ended.Equal(s.now) {
+			n++
+		}
+	}
+	return n
 }
 
 // fitsSomewhere reports whether a worker has a slot and all else for a trial of the sweep.
@@ -386,7 +402,7 @@ func (s *sim) checkIdle() {
 		})
 		if i >= 0 {
 			idle = append(idle, fmt.Sprintf("worker %s has %d of %d slots taken and queues %d trials of %d, and sweep %s has one for it",
-				id, w.busy(), w.Slots, len(w.queue), w.Prefetch, s.state.order[i].ID))
+				id, w.busy(), w.Slots, len(w.queue), w.depth(), s.state.order[i].ID))
 		}
 	}
 	if len(idle) > kept {

@@ -45,7 +45,7 @@ func (s *sim) addWorker() {
 	s.workers = append(s.workers, &simWorker{
 		Worker: sweeps.Worker{
 			ID: sweeps.WorkerID(fmt.Sprintf("w%d", n)), Name: fmt.Sprintf("host-%d", n),
-			Slots: 1 + s.rng.IntN(4), Prefetch: s.rng.IntN(4), Total: total,
+			Slots: 1 + s.rng.IntN(4), Prefetch: s.rng.IntN(4), Burst: s.rng.IntN(9), Total: total,
 			GPUs: gpus, Labels: map[string]string{"zone": zone},
 		},
 		held: map[sweeps.AttemptRef]*simAttempt{},

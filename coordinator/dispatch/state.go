@@ -65,7 +65,8 @@ type worker struct {
 	of        map[*sweep]int   // how many of the running are of which sweep
 	used      sweeps.Resources // by those that are not queued
 	queue     []*queued        // of the running, those that wait on the worker for a slot
-	excess    int              // how many more than it prefetches it came back with
+	excess    int              // how many more than it takes it came back with
+	tempo     tempo
 	// places are the devices of the running trials that have any.
 	places map[sweeps.TrialKey][]sweeps.GPUShare
 	offer  int           // counts the changes of what the worker offers

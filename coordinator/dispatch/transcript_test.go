@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	found SWEEP [FIRST] [ORIGIN…]   the answer to a lookup: for each of the trials - or SWEEP/INDEX#ATTEMPT
 //	cancel SWEEP, pause SWEEP, resume SWEEP
 //	rerun SWEEP                     its failed trials, as the coordinator does
-//	hello WORKER slots=N [prefetch=N] [cpus=N] [holds=ATTEMPT,…]
+//	hello WORKER slots=N [prefetch=N] [burst=N] [cpus=N] [holds=ATTEMPT,…]
 //	alive WORKER, gone WORKER, drain WORKER    of its latest session, or of session=N
 //	aside WORKER, admit WORKER      a user's word on it
 //	hold WORKER [REASON]            it takes no more trials, or without a reason does again
@@ -389,7 +389,7 @@ func (s *story) hello(id sweeps.WorkerID, args map[string]string) Event {
 	s.session++
 	s.of[id] = s.session
 	ev := Hello{Session: s.session, Worker: sweeps.Worker{
-		ID: id, Name: "host-" + string(id), Slots: int(s.number(args["slots"])), Prefetch: int(s.number(args["prefetch"])),
+		ID: id, Name: "host-" + string(id), Slots: int(s.number(args["slots"])), Prefetch: int(s.number(args["prefetch"])), Burst: int(s.number(args["burst"])),
 		Total: sweeps.Resources{CPUs: float64(s.number(args["cpus"]))},
 	}}
 	if held := args["holds"]; held != "" {

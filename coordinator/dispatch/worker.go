@@ -53,7 +53,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 				t.Started = now
 				s.dirtyTrials[key] = t
 			}
-		case t.Started.IsZero() && w.isQueued(t) && len(w.queue) > w.Prefetch:
+		case t.Started.IsZero() && w.isQueued(t) && len(w.queue) > w.most():
 			s.end(now, sw, t, sweeps.Outcome{
 				Class: sweeps.ClassPreempted, ExitCode: -1,
 				Message: "worker " + w.Name + " came back with fewer slots, and had not received it",
@@ -74,7 +74,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 			}, nil)
 		}
 	}
-	w.excess = max(0, len(w.queue)-w.Prefetch)
+	w.excess = max(0, len(w.queue)-w.most())
 	s.holdBack(w, e.Hold)
 }
 

@@ -239,7 +239,7 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 	case Hello:
 		h := &pb.Hello{
 			WorkerId: string(m.Worker.ID), Name: m.Worker.Name, Slots: int32(m.Worker.Slots),
-			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch), Hold: m.Hold,
+			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch), Burst: int32(m.Worker.Burst), Hold: m.Hold,
 			Gpus: gpusToProto(m.Worker.GPUs), GpuNote: m.Worker.GPUNote, Labels: m.Worker.Labels,
 		}
 		for _, r := range m.Attempts {
@@ -287,7 +287,7 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 		h := Hello{
 			Worker: sweeps.Worker{
 				ID: sweeps.WorkerID(m.Hello.GetWorkerId()), Name: m.Hello.GetName(),
-				Slots: int(m.Hello.GetSlots()), Prefetch: int(m.Hello.GetPrefetch()), Total: ResourcesFromProto(m.Hello.GetTotal()),
+				Slots: int(m.Hello.GetSlots()), Prefetch: int(m.Hello.GetPrefetch()), Burst: int(m.Hello.GetBurst()), Total: ResourcesFromProto(m.Hello.GetTotal()),
 				GPUs: gpusFromProto(m.Hello.GetGpus()), GPUNote: m.Hello.GetGpuNote(), Labels: m.Hello.GetLabels(),
 			},
 			Version: m.Hello.GetVersion(), Hold: m.Hello.GetHold(),

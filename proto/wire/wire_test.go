@@ -102,7 +102,7 @@ func TestStatesSurvive(t *testing.T) {
 func TestMessagesRoundTrip(t *testing.T) {
 	fromWorker := []WorkerMessage{
 		Hello{
-			Worker: sweeps.Worker{ID: "w", Name: "n", Slots: 4, Prefetch: 2, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, GPUMemory: 3, Memory: 1 << 40},
+			Worker: sweeps.Worker{ID: "w", Name: "n", Slots: 4, Prefetch: 2, Burst: 9, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, GPUMemory: 3, Memory: 1 << 40},
 				GPUs: gpus, GPUNote: "the driver sleeps", Labels: map[string]string{"zone": "lab", "os": "linux"}},
 			Attempts: []sweeps.AttemptRef{ref}, Version: "v",
 			GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{ref: {{GPU: "GPU-a", Part: 500_000, Memory: 5 << 30}}},

@@ -415,8 +415,11 @@ type Hello struct {
 	GpuNote  string            `protobuf:"bytes,9,opt,name=gpu_note,json=gpuNote,proto3" json:"gpu_note,omitempty"` // why there are fewer than one might think
 	Labels   map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// held are the attempts that have devices, with them.
-	Held          []*Held `protobuf:"bytes,11,rep,name=held,proto3" json:"held,omitempty"`
-	Hold          string  `protobuf:"bytes,12,opt,name=hold,proto3" json:"hold,omitempty"` // why it takes no trials for now, as in Hold; empty if it does
+	Held []*Held `protobuf:"bytes,11,rep,name=held,proto3" json:"held,omitempty"`
+	Hold string  `protobuf:"bytes,12,opt,name=hold,proto3" json:"hold,omitempty"` // why it takes no trials for now, as in Hold; empty if it does
+	// burst is how many it takes in place of prefetch, at most, while its attempts end within
+	// moments: to send them one by one would take longer than they do.
+	Burst         int32 `protobuf:"varint,13,opt,name=burst,proto3" json:"burst,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -533,6 +536,13 @@ func (x *Hello) GetHold() string {
 		return x.Hold
 	}
 	return ""
+}
+
+func (x *Hello) GetBurst() int32 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
 }
 
 // Held is what an attempt has of its worker's devices.
@@ -1487,7 +1497,7 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"points_ack\x18\x05 \x01(\v2\x13.swath.v1.PointsAckH\x00R\tpointsAck\x12+\n" +
 	"\alog_ack\x18\x06 \x01(\v2\x10.swath.v1.LogAckH\x00R\x06logAck\x12*\n" +
 	"\x06recall\x18\a \x01(\v2\x10.swath.v1.RecallH\x00R\x06recallB\t\n" +
-	"\amessage\"\xc7\x03\n" +
+	"\amessage\"\xdd\x03\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1501,7 +1511,8 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x06labels\x18\n" +
 	" \x03(\v2\x1b.swath.v1.Hello.LabelsEntryR\x06labels\x12\"\n" +
 	"\x04held\x18\v \x03(\v2\x0e.swath.v1.HeldR\x04held\x12\x12\n" +
-	"\x04hold\x18\f \x01(\tR\x04hold\x1a9\n" +
+	"\x04hold\x18\f \x01(\tR\x04hold\x12\x14\n" +
+	"\x05burst\x18\r \x01(\x05R\x05burst\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"V\n" +
