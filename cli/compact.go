@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"swath/coordinator/boltstore"
+	"swath/coordinator/disk"
 	"swath/sweeps"
 )
 
@@ -38,9 +39,9 @@ func (a *app) compact() error {
 			largest = max(largest, st.Size())
 		}
 	}
-	if free, _, known := diskSpace(a.cfg.Home); known && free < uint64(largest) {
+	if free, _, known := disk.Space(a.cfg.Home); known && free < largest {
 		return fmt.Errorf("%w: there is no room for a copy: %s are free on the disk of %s, and the larger file has %s: free some space first",
-			sweeps.ErrStorage, sweeps.FormatBytes(int64(free)), a.cfg.Home, sweeps.FormatBytes(largest))
+			sweeps.ErrStorage, sweeps.FormatBytes(free), a.cfg.Home, sweeps.FormatBytes(largest))
 	}
 	done, err := boltstore.Compact(a.cfg.Home)
 	for _, c := range done {

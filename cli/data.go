@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"swath/coordinator/disk"
 	"swath/trainer/data"
 	"swath/trainer/data/fetch"
 )
@@ -100,7 +101,7 @@ on where it stopped; a file that is there and right is not downloaded again.`,
 
 func (a *app) fetch(ctx context.Context, name, url, sum string) error {
 	p := newDownload(a.stderr, name)
-	r, err := fetch.Fetch(ctx, name, a.cfg.Data, fetch.Options{URL: url, SHA256: sum, Progress: p.update})
+	r, err := fetch.Fetch(ctx, name, a.cfg.Data, fetch.Options{URL: url, SHA256: sum, Progress: p.update, Space: disk.Space})
 	p.end()
 	if err != nil {
 		if ctx.Err() != nil {

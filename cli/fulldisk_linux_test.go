@@ -83,9 +83,9 @@ func TestDiskReserve(t *testing.T) {
 	more := fakeSweep(t, "more", "method: grid\nparameters: {x: {min: 1, max: 400}, steps: {value: 1}}")
 	swath(t, "submit", more, "--coordinator", addr).want(t, 0)
 	until(t, "the status to say what it waits for", func() bool {
-		return strings.Contains(swath(t, "status", "more", "--coordinator", addr).out, "14 MiB are the reserve")
+		return strings.Contains(swath(t, "status", "more", "--coordinator", addr).out, "14.4 MiB are the reserve")
 	})
-	swath(t, "workers", "--coordinator", addr).says(t, "14 MiB are the reserve")
+	swath(t, "workers", "--coordinator", addr).says(t, "14.4 MiB are the reserve")
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}

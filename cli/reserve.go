@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"swath/coordinator/disk"
 	"swath/sweeps"
 )
 
@@ -36,36 +37,29 @@ func parseReserve(text string) (reserve, error) {
 }
 
 // of is the reserve of a disk of that size, in bytes.
-func (r reserve) of(total uint64) uint64 {
-	part := uint64(r.percent / 100 * float64(total))
+func (r reserve) of(total int64) int64 {
+	part := int64(r.percent / 100 * float64(total))
 	if r.least {
-		return min(uint64(r.bytes), part)
+		return min(r.bytes, part)
 	}
-	return uint64(r.bytes) + part
+	return r.bytes + part
 }
 
 // room returns a function that says why nothing new should begin on the home's disk; empty
 // if there is room, or nobody knows.
 func (a *app) room() func() string {
 	return func() string {
-		free, total, known := diskSpace(a.cfg.Home)
+		free, total, known := disk.Space(a.cfg.Home)
 		least := a.cfg.DiskReserve.of(total)
 		if !known || free >= least {
 			return ""
 		}
-		return fmt.Sprintf("the disk of %s has %s left, and %s are the reserve", a.cfg.Home, mebibytes(free), mebibytes(least))
+		return fmt.Sprintf("the disk of %s has %s left, and %s are the reserve", a.cfg.Home, sweeps.FormatBytes(free), sweeps.FormatBytes(least))
 	}
 }
 
 // full reports whether the home's disk has no room even for what little a trial leaves.
 func (a *app) full() bool {
-	free, _, known := diskSpace(a.cfg.Home)
+	free, _, known := disk.Space(a.cfg.Home)
 	return known && free < leastSpace
-}
-
-func mebibytes(n uint64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d MiB", n>>20)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"swath/coordinator/disk"
 	"swath/sweeps"
 )
 
@@ -22,7 +23,7 @@ func checkSpace(home string) error {
 		}
 		dir = filepath.Dir(dir)
 	}
-	if free, _, known := diskSpace(dir); known && free < leastSpace {
+	if free, _, known := disk.Space(dir); known && free < leastSpace {
 		return fmt.Errorf("%w: no space left for the home %s (%d KiB are free): free some space on that disk, or choose a home on another with --home",
 			sweeps.ErrStorage, home, free>>10)
 	}

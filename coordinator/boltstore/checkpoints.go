@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"swath/coordinator/disk"
 	"swath/sweeps"
 )
 
@@ -193,5 +194,6 @@ func (c *checkpointStore) Space() (free, total int64) {
 	if _, err := os.Stat(dir); err != nil {
 		dir = filepath.Dir(dir)
 	}
-	return diskSpace(dir)
+	free, total, _ = disk.Space(dir)
+	return free, total
 }

@@ -8,15 +8,6 @@ import (
 	"syscall"
 )
 
-// freeSpace returns how many bytes a user may still write to the disk that holds dir.
-func freeSpace(dir string) (bytes int64, known bool) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, false
-	}
-	return int64(s.Bavail) * int64(s.Bsize), true
-}
-
 // lock takes the file for this process, until it is closed, or fails at once where another process has it. A file
 // system without locks is no reason not to download.
 func lock(f *os.File) error {

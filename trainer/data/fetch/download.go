@@ -33,7 +33,7 @@ type download struct {
 	pause     time.Duration
 	silence   time.Duration
 	progress  *tally
-	free      func(dir string) (bytes int64, known bool)
+	space     func(dir string) (free, total int64, known bool)
 
 	part     *os.File
 	have     int64 // bytes in the part
@@ -45,7 +45,10 @@ type download struct {
 func newDownload(from, path string, f file, opts Options, progress *tally) *download {
 	d := &download{
 		url: from, path: path, file: f, client: opts.Client, pause: opts.Pause, silence: opts.Silence,
-		progress: progress, free: freeSpace, total: -1,
+		progress: progress, space: opts.Space, total: -1,
+	}
+	if d.space == nil {
+		d.space = func(string) (free, total int64, known bool) { return 0, 0, false }
 	}
 	if d.client == nil {
 		d.client = &http.Client{}
@@ -245,7 +248,7 @@ func (d *download) accept(response *http.Response) error {
 		return permanent{err}
 	}
 	if lack := d.total - d.have; d.total >= 0 {
-		if free, known := d.free(filepath.Dir(d.path)); known && lack+reserve > free {
+		if free, _, known := d.space(filepath.Dir(d.path)); known && lack+reserve > free {
 			return permanent{fmt.Errorf("%s needs %s more bytes, its disk has %s free: make room or name another folder with --data", d.path, count(lack), count(free))}
 		}
 	}

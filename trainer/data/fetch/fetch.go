@@ -26,6 +26,9 @@ type Options struct {
 	// included; total is -1 where it is not known. It is called from the goroutine that called Fetch, several times
 	// a megabyte.
 	Progress func(done, total int64)
+	// Space tells how many bytes may still be written to the disk that holds a folder, and how many it has, so that a
+	// download that will not fit is refused before it begins; nil means that nobody knows.
+	Space func(dir string) (free, total int64, known bool)
 	// Client makes the requests; nil means one without a limit on the whole download's time.
 	Client *http.Client
 	// Pause is the time before the first retry, doubled before each further one; 0 means one second.

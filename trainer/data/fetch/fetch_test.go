@@ -463,7 +463,7 @@ func TestFetchDiskTooSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := newDownload(src.url(src.files[0]), filepath.Join(dir, "a"), src.files[0], Options{}, newTally(src, nil))
-	d.free = func(string) (int64, bool) { return 12_345, true }
+	d.space = func(string) (free, total int64, known bool) { return 12_345, 1 << 40, true }
 	wantError(t, d.run(context.Background()), "needs 1,000,003 more bytes", "12,345 free", "--data")
 }
 

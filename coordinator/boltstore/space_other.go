@@ -1,6 +1,0 @@
-//go:build !linux && !darwin
-
-package boltstore
-
-// diskSpace is not known here.
-func diskSpace(string) (free, total int64) { return 0, 0 }
