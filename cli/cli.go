@@ -147,7 +147,7 @@ Exit codes: 0 all well, 1 trials failed, 2 bad usage or file, 3 cannot reach the
 	root.AddCommand(
 		a.runCommand(), a.planCommand(), a.coordinatorCommand(), a.workerCommand(), a.submitCommand(),
 		a.lsCommand(), a.statusCommand(), a.watchCommand(), a.explainCommand(), a.checkpointsCommand(), a.pauseCommand(), a.resumeCommand(), a.cancelCommand(),
-		a.rerunCommand(), a.logsCommand(), a.workersCommand(), a.drainCommand(),
+		a.rerunCommand(), a.rmCommand(), a.logsCommand(), a.workersCommand(), a.drainCommand(),
 		a.resultsCommand(), a.seriesCommand(), a.dataCommand(), a.versionCommand(), a.compactCommand(), a.trainerCommand(), a.benchCommand(),
 	)
 	return root

@@ -30,6 +30,7 @@ type use int
 const (
 	toRead   use = iota // what is on disk will do if none runs
 	toChange            // one has to run
+	toTidy              // if none runs, one in this process will do, which hands nothing out
 )
 
 // client is a connection to a coordinator; close it.
@@ -77,9 +78,9 @@ const atOnce = time.Millisecond
 // port be another's by now.
 func (a *app) onHome(ctx context.Context, what use) (*client, error) {
 	for patience := time.After(3 * time.Second); ; {
-		c, err := a.offline()
+		c, err := a.offline(what == toTidy)
 		switch {
-		case err == nil && what == toRead:
+		case err == nil && what != toChange:
 			return c, nil
 		case err == nil:
 			c.close()
@@ -138,14 +139,31 @@ func reaches(ctx context.Context, c *client) bool {
 	return err == nil
 }
 
-// offline serves the home's files to this process alone, through the same wire.
-func (a *app) offline() (*client, error) {
-	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{ReadOnly: true, LockTimeout: atOnce})
+// offline serves the home's files to this process alone, through the same wire: to be read,
+// or by a coordinator that leaves all sweeps alone that have not ended.
+func (a *app) offline(write bool) (*client, error) {
+	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{ReadOnly: !write, LockTimeout: atOnce})
 	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.DiscardHandler)
-	c := coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{Dispatch: dispatch.DefaultConfig(), Log: log, Checkpoints: stores.Checkpoints})
+	c := coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{
+		Dispatch: dispatch.DefaultConfig(), Log: log, Checkpoints: stores.Checkpoints,
+		Rests: func(*sweeps.Sweep) bool { return true },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	stop := func() {}
+	if write {
+		go func() { ended <- c.Run(ctx) }()
+		select {
+		case <-c.Ready():
+			stop = func() { _ = <-ended } // what it did was answered
+		case err := <-ended:
+			cancel()
+			return nil, errors.Join(err, stores.Close())
+		}
+	}
 	listener := bufconn.Listen(1 << 20)
 	server := api.NewServer(c, log)
 	served := make(chan struct{})
@@ -158,10 +176,13 @@ func (a *app) offline() (*client, error) {
 	}))
 	if err != nil {
 		server.Stop()
+		cancel()
+		stop()
 		return nil, errors.Join(err, stores.Close())
 	}
 	return &client{Client: cl, offline: true, closers: []func(){
 		func() { _ = stores.Close() },
+		func() { cancel(); stop() },
 		func() { server.Stop(); <-served },
 		func() { _ = cl.Close() },
 	}}, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -130,6 +131,14 @@ func (k *checkpoints) update(changes dispatch.Changes) (dropped []string) {
 	}
 	for _, sw := range changes.Sweeps {
 		dropped = append(dropped, k.set(owner{Sweep: sw.ID, Index: -1}, ownedBySweep(sw))...)
+	}
+	for _, id := range changes.Removed {
+		for by := range k.owners {
+			if by.Sweep == id {
+				dropped = append(dropped, k.set(by, owned{})...)
+			}
+		}
+		maps.DeleteFunc(k.refused, func(key sweeps.TrialKey, _ Refusal) bool { return key.Sweep == id })
 	}
 	return dropped
 }

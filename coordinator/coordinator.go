@@ -115,7 +115,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	close(c.running)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.ingestLoop(ctx) })
-	wg.Go(func() { c.collect(ctx) })
+	wg.Go(func() { c.purgeAll(ctx); c.collect(ctx) })
 	defer func() {
 		c.once.Do(func() { close(c.done) })
 		c.links.closeAll("the coordinator is shutting down")
@@ -200,7 +200,7 @@ func (c *Coordinator) turn(ctx context.Context, state *dispatch.State, batch []r
 	answers := make([]error, len(batch))
 	for i, r := range batch {
 		if r.event != nil {
-			answers[i] = state.Step(now, r.event)
+			answers[i] = c.step(state, now, r.event)
 		}
 	}
 	// Where requests always wait the loop never comes to its timer.
@@ -224,7 +224,7 @@ func (c *Coordinator) turn(ctx context.Context, state *dispatch.State, batch []r
 		c.fence.update(changes.Trials)
 		c.drop(c.checkpoints.update(changes))
 		c.links.deliver(effects)
-		c.asked(changes.Sweeps, effects)
+		c.asked(changes, effects)
 	}
 	for i, r := range batch {
 		if r.ask != nil && failed == nil {

@@ -11,7 +11,8 @@ type Store interface {
 	// Commit makes the changes durable, all or none: when it returns nil they
 	// survive a crash. An error that wraps sweeps.ErrStorage leaves the store as it
 	// was before, or as it is after; the caller must load it again to know. Records
-	// are written as they are and not kept.
+	// are written as they are and not kept. Removed sweeps and their rows are found no
+	// more, and their names are free.
 	Commit(c dispatch.Changes) error
 	// Sweeps returns the records of all sweeps, by time of creation, then id.
 	Sweeps() ([]*sweeps.Sweep, error)
@@ -37,6 +38,12 @@ type Store interface {
 	// Reusers returns the sweeps that have rows whose ReusedFrom is an attempt of the sweep,
 	// in no order.
 	Reusers(id sweeps.SweepID) ([]sweeps.SweepID, error)
+	// Removed returns the sweeps whose removal was committed and that were not purged, in no
+	// order.
+	Removed() ([]sweeps.SweepID, error)
+	// Purge frees what a removed sweep takes, in as many commits as it needs. One that was
+	// interrupted is repeated, and one that is not needed does nothing.
+	Purge(id sweeps.SweepID) error
 	// Close releases the store; everything committed is on disk.
 	Close() error
 }
@@ -63,6 +70,9 @@ type MetricStore interface {
 	// those of all metrics, by name, if metric is empty; until fn returns false. fn
 	// must not call the store.
 	Read(ref sweeps.AttemptRef, metric string, fn func(sweeps.Point) bool) error
+	// Remove drops all that was recorded of a sweep, in as many commits as it needs; to
+	// repeat it does no harm.
+	Remove(id sweeps.SweepID) error
 	// Close releases the store; everything appended is on disk.
 	Close() error
 }
@@ -99,4 +109,6 @@ type LogStore interface {
 	// Read returns up to max bytes from the offset on; none at the end, and none,
 	// without an error, where nothing was ever written.
 	Read(ref sweeps.AttemptRef, stream string, offset int64, max int) ([]byte, error)
+	// Remove drops all that was printed by a sweep's trials; to repeat it does no harm.
+	Remove(id sweeps.SweepID) error
 }

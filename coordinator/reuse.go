@@ -56,10 +56,13 @@ func (c *Coordinator) oldBasis(id sweeps.SweepID) string {
 // retryLookup is how soon a lookup that failed is tried again.
 const retryLookup = 500 * time.Millisecond
 
-// asked takes note of the sweeps that were committed, and of what the dispatcher asked.
-func (c *Coordinator) asked(list []*sweeps.Sweep, effects []dispatch.Effect) {
-	for _, sw := range list {
+// asked takes note of the sweeps that were committed or removed, and of what the dispatcher asked.
+func (c *Coordinator) asked(changes dispatch.Changes, effects []dispatch.Effect) {
+	for _, sw := range changes.Sweeps {
 		c.bases.add(sw)
+	}
+	for _, id := range changes.Removed {
+		delete(c.bases, id)
 	}
 	for _, e := range effects {
 		if q, is := e.(dispatch.Lookup); is {

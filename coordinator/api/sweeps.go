@@ -114,6 +114,14 @@ func (s *sweepService) RerunSweep(ctx context.Context, r *pb.RerunSweepRequest) 
 	return &pb.RerunSweepResponse{Sweep: statusToProto(st), Trials: n}, nil
 }
 
+func (s *sweepService) RemoveSweep(ctx context.Context, r *pb.RemoveSweepRequest) (*pb.RemoveSweepResponse, error) {
+	st, err := s.c.Remove(ctx, r.GetSweep())
+	if err != nil {
+		return nil, err
+	}
+	return &pb.RemoveSweepResponse{Sweep: statusToProto(st)}, nil
+}
+
 func (s *sweepService) ListTrials(r *pb.ListTrialsRequest, stream grpc.ServerStreamingServer[pb.ListTrialsResponse]) error {
 	const page = 500
 	var batch []*pb.Trial

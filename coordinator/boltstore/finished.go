@@ -74,7 +74,7 @@ const maxEquals = 16
 func (s *stateStore) finished(tx *bbolt.Tx, c *bbolt.Cursor, id sweeps.TrialID, wanted []numberedSweep) (*sweeps.Trial, error) {
 	prefix := append([]byte(id), 0)
 	for k, _ := c.Seek(trialIDKey([]byte(id), wanted[0].number, 0)); bytes.HasPrefix(k, prefix); {
-		_, number, index, ok := splitTrialIDKey(k)
+		_, number, _, ok := splitTrialIDKey(k)
 		if !ok || len(k) != len(prefix)+rowKeySize {
 			break
 		}
@@ -90,11 +90,10 @@ func (s *stateStore) finished(tx *bbolt.Tx, c *bbolt.Cursor, id sweeps.TrialID, 
 			continue
 		}
 		for n := 0; n < maxEquals && bytes.HasPrefix(k, prefix); n++ {
-			_, at, i, ok := splitTrialIDKey(k)
+			_, at, index, ok := splitTrialIDKey(k)
 			if !ok || at != number {
 				break
 			}
-			index = i
 			record := tx.Bucket(trialsBucket).Get(rowKey(number, index))
 			_, state, err := trialHead(record)
 			key := sweeps.TrialKey{Sweep: wanted[0].id, Index: index}

@@ -31,15 +31,30 @@ func newLogStore(root string, readOnly bool) *logStore {
 	return &logStore{root: root, readOnly: readOnly, seed: maphash.MakeSeed()}
 }
 
+// plainName refuses what cannot name a file.
+func plainName(name string) error {
+	if name == "" || len(name) > 200 || strings.HasPrefix(name, ".") || strings.ContainsAny(name, "/\\:\x00") {
+		return fmt.Errorf("%w: %q cannot name a file", sweeps.ErrInvalid, name)
+	}
+	return nil
+}
+
+// folder returns the folder of a sweep's logs.
+func (l *logStore) folder(id sweeps.SweepID) (string, error) {
+	return filepath.Join(l.root, string(id)), plainName(string(id))
+}
+
 // path returns the file of a stream. Ids come from clients: one that is no plain file
 // name is refused.
 func (l *logStore) path(ref sweeps.AttemptRef, stream string) (string, error) {
-	for _, name := range []string{string(ref.Sweep), stream} {
-		if name == "" || len(name) > 200 || strings.HasPrefix(name, ".") || strings.ContainsAny(name, "/\\:\x00") {
-			return "", fmt.Errorf("%w: log of %s: %q cannot name a file", sweeps.ErrInvalid, ref, name)
-		}
+	dir, err := l.folder(ref.Sweep)
+	if err == nil {
+		err = plainName(stream)
 	}
-	return filepath.Join(l.root, string(ref.Sweep), strconv.FormatInt(ref.Index, 10), strconv.Itoa(ref.Attempt), stream), nil
+	if err != nil {
+		return "", fmt.Errorf("log of %s: %w", ref, err)
+	}
+	return filepath.Join(dir, strconv.FormatInt(ref.Index, 10), strconv.Itoa(ref.Attempt), stream), nil
 }
 
 // Append implements coordinator.LogStore. If the disk is full a part of the data may

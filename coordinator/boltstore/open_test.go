@@ -269,35 +269,36 @@ func TestUpgrade(t *testing.T) {
 	seed(t, dir)
 	added := []byte("added")
 	later := stateLayout
-	later.schema = stateLayout.schema + 2
+	now := stateLayout.schema
+	later.schema = now + 2
 	later.upgrades = map[uint32]func(*bbolt.Tx) error{
-		3: func(tx *bbolt.Tx) error {
+		now: func(tx *bbolt.Tx) error {
 			_, err := tx.CreateBucket(added)
 			return err
 		},
-		4: func(tx *bbolt.Tx) error { return tx.Bucket(added).Put([]byte("from"), []byte("4")) },
+		now + 1: func(tx *bbolt.Tx) error { return tx.Bucket(added).Put([]byte("from"), []byte("last")) },
 	}
 	broken := later
 	broken.upgrades = map[uint32]func(*bbolt.Tx) error{
-		3: later.upgrades[3],
-		4: func(*bbolt.Tx) error { return errors.New("cannot") },
+		now:     later.upgrades[now],
+		now + 1: func(*bbolt.Tx) error { return errors.New("cannot") },
 	}
 	open := func(l layout, opts Options) (*file, error) { return openFile(dir, l, opts) }
 
 	readOnly := quick
 	readOnly.ReadOnly = true
 	_, err := open(later, readOnly)
-	told(t, err, sweeps.ErrStorage, "old schema 3", "upgrade")
+	told(t, err, sweeps.ErrStorage, fmt.Sprint("old schema ", now), "upgrade")
 	// An upgrade that fails half way changes nothing.
 	_, err = open(broken, quick)
-	told(t, err, sweeps.ErrStorage, "schema 4", "cannot")
+	told(t, err, sweeps.ErrStorage, fmt.Sprint("schema ", now+1), "cannot")
 	for range 2 { // the second time there is nothing to do
 		f, err := open(later, quick)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = f.view(func(tx *bbolt.Tx) error {
-			if got := string(tx.Bucket(added).Get([]byte("from"))); got != "4" {
+			if got := string(tx.Bucket(added).Get([]byte("from"))); got != "last" {
 				t.Errorf("the upgrade left %q", got)
 			}
 			if n := numberOf(tx.Bucket(sweepIDsBucket), "s1"); n != 1 {
@@ -309,7 +310,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused(t, dir, quick, sweeps.ErrStorage, "schema 5")
+	refused(t, dir, quick, sweeps.ErrStorage, fmt.Sprint("schema ", now+2))
 }
 
 func TestClosedStore(t *testing.T) {

@@ -21,8 +21,12 @@ func makeOld(t *testing.T, dir string, schema uint32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	later := 1 // bytes at the end of a record: that there is no origin
-	gone := [][]byte{reusesBucket}
+	later := 0 // bytes at the end of a record
+	gone := [][]byte{removedBucket}
+	if schema < 3 {
+		later++ // that there is no origin
+		gone = append(gone, reusesBucket)
+	}
 	if schema < 2 {
 		later += 2 // and before it that it was not continued, and of how many checkpoints
 		gone = append(gone, checkpointedBucket)
@@ -32,7 +36,7 @@ func makeOld(t *testing.T, dir string, schema uint32) {
 		rows := map[string][]byte{}
 		err := trials.ForEach(func(k, v []byte) error {
 			old := slices.Clone(v[:len(v)-later])
-			old[0] = byte(schema)
+			old[0] = byte(schema) // the versions of both went together so far
 			rows[string(k)] = old
 			return nil
 		})
@@ -53,7 +57,7 @@ func makeOld(t *testing.T, dir string, schema uint32) {
 // What an old home holds is read, its results can be reused, and it has a place for all that
 // later versions record. Who only reads is told to upgrade it.
 func TestOldSchemas(t *testing.T) {
-	for _, schema := range []uint32{1, 2} {
+	for _, schema := range []uint32{1, 2, 3} {
 		dir := t.TempDir()
 		s := openHome(t, dir, quick)
 		c := seedChanges()

@@ -27,6 +27,7 @@ import (
 //	checkpointed number index                  → ""          the rows that have checkpoints
 //	trial_ids    TrialID 0x00 ^number index    → ""          latest sweep first
 //	reuses       number number                 → ""          a sweep, and one that took over results of it
+//	removed      SweepID                       → number      whose rows are still to be deleted, see remove.go
 var (
 	sweepIDsBucket   = []byte("sweep_ids")
 	sweepNamesBucket = []byte("sweep_names")
@@ -36,16 +37,17 @@ var (
 	liveBucket       = []byte("live")
 	trialIDsBucket   = []byte("trial_ids")
 	reusesBucket     = []byte("reuses")
+	removedBucket    = []byte("removed")
 
 	checkpointedBucket = []byte("checkpointed")
 )
 
 var stateLayout = layout{
 	name:   "state.db",
-	schema: 3,
+	schema: 4,
 	buckets: [][]byte{
 		sweepIDsBucket, sweepNamesBucket, sweepsBucket, sourcesBucket,
-		trialsBucket, liveBucket, checkpointedBucket, trialIDsBucket, reusesBucket,
+		trialsBucket, liveBucket, checkpointedBucket, trialIDsBucket, reusesBucket, removedBucket,
 	},
 	// An older program cannot read the records of trials that a newer schema has; see trialVersion.
 	upgrades: map[uint32]func(*bbolt.Tx) error{
@@ -55,6 +57,10 @@ var stateLayout = layout{
 		},
 		2: func(tx *bbolt.Tx) error { // and those took over no results
 			_, err := tx.CreateBucketIfNotExists(reusesBucket)
+			return err
+		},
+		3: func(tx *bbolt.Tx) error { // and no sweep was removed
+			_, err := tx.CreateBucketIfNotExists(removedBucket)
 			return err
 		},
 	},
@@ -135,7 +141,15 @@ func (s *stateStore) Commit(c dispatch.Changes) error {
 				return fmt.Errorf("sweep %s: %w", sw.ID, err)
 			}
 		}
-		return putRows(tx, rows)
+		if err := putRows(tx, rows); err != nil {
+			return err
+		}
+		for _, id := range c.Removed {
+			if err := s.removeSweep(tx, id); err != nil {
+				return fmt.Errorf("remove sweep %s: %w", id, err)
+			}
+		}
+		return nil
 	})
 }
 
@@ -497,13 +511,16 @@ func (f *finder) take(group []hit, limit int, found *[]*sweeps.Trial) error {
 		sweep   sweeps.SweepID
 		created time.Time
 	}
-	list := make([]candidate, len(group))
-	for i, h := range group {
+	list := make([]candidate, 0, len(group))
+	for _, h := range group {
+		if removed(f.tx, h.number) {
+			continue
+		}
 		sw, err := f.sweep(h.number)
 		if err != nil {
 			return err
 		}
-		list[i] = candidate{h, sw.ID, sw.Created}
+		list = append(list, candidate{h, sw.ID, sw.Created})
 	}
 	slices.SortFunc(list, func(a, b candidate) int {
 		if c := b.created.Compare(a.created); c != 0 {

@@ -70,6 +70,9 @@ type Rerun struct {
 	Trials []*sweeps.Trial // ownership passes to the dispatcher
 }
 
+// Remove lets go of a sweep that has ended, and of the records of its trials.
+type Remove struct{ Sweep sweeps.SweepID }
+
 // Hello is a worker presenting itself, for the first time or again: its whole state.
 type Hello struct {
 	Worker  sweeps.Worker
@@ -176,6 +179,7 @@ func (Pause) event()    {}
 func (Resume) event()   {}
 func (Admit) event()    {}
 func (Rerun) event()    {}
+func (Remove) event()   {}
 func (Hello) event()    {}
 func (Offer) event()    {}
 func (Alive) event()    {}
@@ -256,10 +260,12 @@ func (Disconnect) effect() {}
 type Changes struct {
 	Sweeps []*sweeps.Sweep
 	Trials []*sweeps.Trial
+	// Removed have no records any more, whatever the other two say of them.
+	Removed []sweeps.SweepID
 }
 
 // Empty reports whether there is nothing to persist.
-func (c Changes) Empty() bool { return len(c.Sweeps) == 0 && len(c.Trials) == 0 }
+func (c Changes) Empty() bool { return len(c.Sweeps)+len(c.Trials)+len(c.Removed) == 0 }
 
 // Config are the dispatcher's constants.
 type Config struct {

@@ -33,6 +33,7 @@ type State struct {
 
 	dirtySweeps map[sweeps.SweepID]*sweeps.Sweep
 	dirtyTrials map[sweeps.TrialKey]*sweeps.Trial
+	removed     []sweeps.SweepID
 	effects     []Effect
 	halt        string  // why no trials are handed out; empty if they are
 	illegal     []error // moves that the tables do not have; for Check
@@ -262,7 +263,8 @@ func (s *State) send(e Effect) { s.effects = append(s.effects, e) }
 // TakeChanges returns what is to be persisted since the last call. The records are the
 // dispatcher's own: they must be written before the next Step.
 func (s *State) TakeChanges() Changes {
-	var c Changes
+	c := Changes{Removed: s.removed}
+	s.removed = nil
 	for _, sw := range s.dirtySweeps {
 		c.Sweeps = append(c.Sweeps, sw)
 	}

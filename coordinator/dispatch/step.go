@@ -30,6 +30,8 @@ func (s *State) Step(now time.Time, ev Event) error {
 		err = s.onAdmit(e)
 	case Rerun:
 		err = s.onRerun(now, e)
+	case Remove:
+		err = s.onRemove(e)
 	case Hello:
 		s.onHello(now, e)
 	case Offer:
@@ -81,7 +83,10 @@ func (s *State) onSubmit(now time.Time, e Submit) error {
 
 func (s *State) onRerun(now time.Time, e Rerun) error {
 	id := e.Submit.Sweep.ID
-	sw := s.sweeps[id]
+	sw, err := s.find(id)
+	if err != nil {
+		return err
+	}
 	state := e.Submit.Sweep.State
 	if sw != nil {
 		state = sw.State

@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	                                with reuse=1 it takes over results: found says which there are
 //	found SWEEP [FIRST] [ORIGIN…]   the answer to a lookup: for each of the trials - or SWEEP/INDEX#ATTEMPT
 //	cancel SWEEP, pause SWEEP, resume SWEEP
+//	remove SWEEP                    if it has ended
 //	rerun SWEEP                     its failed trials, as the coordinator does
 //	hello WORKER slots=N [prefetch=N] [burst=N] [cpus=N] [holds=ATTEMPT,…]
 //	alive WORKER, gone WORKER, drain WORKER    of its latest session, or of session=N
@@ -158,6 +159,8 @@ func (s *story) event(line string) string {
 		ev = Pause{sweeps.SweepID(arg(0))}
 	case "resume":
 		ev = Resume{sweeps.SweepID(arg(0))}
+	case "remove":
+		ev = Remove{sweeps.SweepID(arg(0))}
 	case "rerun":
 		ev = s.rerun(sweeps.SweepID(arg(0)))
 	case "hello":
@@ -222,6 +225,11 @@ func (s *story) step(ev Event) string {
 		clone := *t
 		s.trials[t.TrialKey] = &clone
 		fmt.Fprintf(&out, "trial %s %s\n", t.TrialKey, s.describe(t))
+	}
+	for _, id := range changes.Removed {
+		delete(s.sweeps, id)
+		maps.DeleteFunc(s.trials, func(key sweeps.TrialKey, _ *sweeps.Trial) bool { return key.Sweep == id })
+		fmt.Fprintf(&out, "sweep %s is gone\n", id)
 	}
 	for _, e := range effects {
 		fmt.Fprintf(&out, "-> %s\n", describeEffect(e))

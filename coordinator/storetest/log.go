@@ -22,6 +22,7 @@ func TestLogStore(t *testing.T, open func(t *testing.T, home string) coordinator
 		{"RepeatedBytesAreSkipped", testLogRepeats},
 		{"GapWritesNothing", testLogGaps},
 		{"StreamsDoNotMix", testLogStreams},
+		{"RemovedLogsAreGone", testRemovedLogs},
 		{"ConcurrentAppends", testLogConcurrent},
 	}
 	for _, test := range tests {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 type Mem struct {
 	mu     sync.RWMutex
 	sweeps map[sweeps.SweepID]*memSweep
+	// removed are those that were not purged; their rows are gone already.
+	removed map[sweeps.SweepID]bool
 }
 
 var _ coordinator.Store = (*Mem)(nil)
@@ -29,7 +32,9 @@ type memSweep struct {
 }
 
 // NewMem returns an empty store.
-func NewMem() *Mem { return &Mem{sweeps: map[sweeps.SweepID]*memSweep{}} }
+func NewMem() *Mem {
+	return &Mem{sweeps: map[sweeps.SweepID]*memSweep{}, removed: map[sweeps.SweepID]bool{}}
+}
 
 // Commit implements coordinator.Store.
 func (m *Mem) Commit(c dispatch.Changes) error {
@@ -48,6 +53,12 @@ func (m *Mem) Commit(c dispatch.Changes) error {
 	}
 	for _, t := range c.Trials {
 		m.sweeps[t.Sweep].put(cloneTrial(t))
+	}
+	for _, id := range c.Removed {
+		if m.sweeps[id] != nil {
+			m.removed[id] = true
+			delete(m.sweeps, id)
+		}
 	}
 	return nil
 }
@@ -251,6 +262,21 @@ func (m *Mem) Reusers(id sweeps.SweepID) ([]sweeps.SweepID, error) {
 		}
 	}
 	return list, nil
+}
+
+// Removed implements coordinator.Store.
+func (m *Mem) Removed() ([]sweeps.SweepID, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Collect(maps.Keys(m.removed)), nil
+}
+
+// Purge implements coordinator.Store.
+func (m *Mem) Purge(id sweeps.SweepID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.removed, id)
+	return nil
 }
 
 // Close implements coordinator.Store. The store can still be used.

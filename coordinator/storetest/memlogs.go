@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -35,6 +36,14 @@ func (m *MemLogs) Append(ref sweeps.AttemptRef, stream string, offset int64, dat
 		m.streams[key] = append(m.streams[key], data[have-offset:]...)
 	}
 	return int64(len(m.streams[key])), nil
+}
+
+// Remove implements coordinator.LogStore.
+func (m *MemLogs) Remove(id sweeps.SweepID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.streams, func(s memStream, _ []byte) bool { return s.ref.Sweep == id })
+	return nil
 }
 
 // Read implements coordinator.LogStore.

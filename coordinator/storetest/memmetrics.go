@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -74,6 +75,14 @@ func (m *MemMetrics) Read(ref sweeps.AttemptRef, metric string, fn func(sweeps.P
 			}
 		}
 	}
+	return nil
+}
+
+// Remove implements coordinator.MetricStore.
+func (m *MemMetrics) Remove(id sweeps.SweepID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.points, func(ref sweeps.AttemptRef, _ []sweeps.Point) bool { return ref.Sweep == id })
 	return nil
 }
 

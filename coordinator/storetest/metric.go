@@ -32,6 +32,7 @@ func TestMetricStore(t *testing.T, open func(t *testing.T, home string) coordina
 		{"PointsAreCopied", testPointCopies},
 		{"LongSeriesInAppendsOfAnySize", testLong},
 		{"ManyMetrics", testManyMetrics},
+		{"RemovedPointsAreGone", testRemovedPoints},
 		{"ConcurrentAppendsAndReads", testConcurrentAppends},
 	}
 	for _, test := range tests {

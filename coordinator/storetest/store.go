@@ -41,6 +41,7 @@ func TestStore(t *testing.T, open func(t *testing.T, home string) coordinator.St
 		{"FinishedTrialIsFound", testFinished},
 		{"FinishedAgreesWithTrials", testFinishedModel},
 		{"ReusersAreKnown", testReusers},
+		{"RemovedSweepIsGone", testRemoved},
 		{"CommitIsAllOrNone", testAllOrNone},
 		{"RecordsAreCopied", testCopies},
 		{"ReadersSeeWhatWasCommitted", testReaders},

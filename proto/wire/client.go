@@ -168,6 +168,16 @@ func (c *Client) Rerun(ctx context.Context, nameOrID string, failed bool, indice
 	return st, r.GetTrials(), err
 }
 
+// Remove removes a sweep that has ended, with all that was recorded of it, and tells what it
+// was.
+func (c *Client) Remove(ctx context.Context, nameOrID string) (*SweepStatus, error) {
+	r, err := c.sweeps.RemoveSweep(ctx, &pb.RemoveSweepRequest{Sweep: nameOrID})
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return statusFromProto(r.GetSweep(), nil)
+}
+
 // Trials calls fn with every trial of the sweep that was started, in order of index,
 // until fn returns false.
 func (c *Client) Trials(ctx context.Context, nameOrID string, fn func(*sweeps.Trial) bool) error {

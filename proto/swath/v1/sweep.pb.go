@@ -1561,6 +1561,96 @@ func (x *RerunSweepResponse) GetTrials() int64 {
 	return 0
 }
 
+// RemoveSweepRequest names a sweep.
+type RemoveSweepRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sweep         string                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveSweepRequest) Reset() {
+	*x = RemoveSweepRequest{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveSweepRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveSweepRequest) ProtoMessage() {}
+
+func (x *RemoveSweepRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveSweepRequest.ProtoReflect.Descriptor instead.
+func (*RemoveSweepRequest) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RemoveSweepRequest) GetSweep() string {
+	if x != nil {
+		return x.Sweep
+	}
+	return ""
+}
+
+// RemoveSweepResponse is the sweep as it was.
+type RemoveSweepResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sweep         *Sweep                 `protobuf:"bytes,1,opt,name=sweep,proto3" json:"sweep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveSweepResponse) Reset() {
+	*x = RemoveSweepResponse{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveSweepResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveSweepResponse) ProtoMessage() {}
+
+func (x *RemoveSweepResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveSweepResponse.ProtoReflect.Descriptor instead.
+func (*RemoveSweepResponse) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RemoveSweepResponse) GetSweep() *Sweep {
+	if x != nil {
+		return x.Sweep
+	}
+	return nil
+}
+
 // ListTrialsRequest names a sweep.
 type ListTrialsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1571,7 +1661,7 @@ type ListTrialsRequest struct {
 
 func (x *ListTrialsRequest) Reset() {
 	*x = ListTrialsRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	mi := &file_swath_v1_sweep_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1673,7 @@ func (x *ListTrialsRequest) String() string {
 func (*ListTrialsRequest) ProtoMessage() {}
 
 func (x *ListTrialsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	mi := &file_swath_v1_sweep_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1686,7 @@ func (x *ListTrialsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrialsRequest.ProtoReflect.Descriptor instead.
 func (*ListTrialsRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{21}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListTrialsRequest) GetSweep() string {
@@ -1616,7 +1706,7 @@ type ListTrialsResponse struct {
 
 func (x *ListTrialsResponse) Reset() {
 	*x = ListTrialsResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	mi := &file_swath_v1_sweep_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1718,7 @@ func (x *ListTrialsResponse) String() string {
 func (*ListTrialsResponse) ProtoMessage() {}
 
 func (x *ListTrialsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	mi := &file_swath_v1_sweep_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1731,7 @@ func (x *ListTrialsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrialsResponse.ProtoReflect.Descriptor instead.
 func (*ListTrialsResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{22}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListTrialsResponse) GetTrials() []*Trial {
@@ -1663,7 +1753,7 @@ type ReadSeriesRequest struct {
 
 func (x *ReadSeriesRequest) Reset() {
 	*x = ReadSeriesRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[23]
+	mi := &file_swath_v1_sweep_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1765,7 @@ func (x *ReadSeriesRequest) String() string {
 func (*ReadSeriesRequest) ProtoMessage() {}
 
 func (x *ReadSeriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[23]
+	mi := &file_swath_v1_sweep_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1778,7 @@ func (x *ReadSeriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSeriesRequest.ProtoReflect.Descriptor instead.
 func (*ReadSeriesRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{23}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadSeriesRequest) GetSweep() string {
@@ -1724,7 +1814,7 @@ type ReadSeriesResponse struct {
 
 func (x *ReadSeriesResponse) Reset() {
 	*x = ReadSeriesResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[24]
+	mi := &file_swath_v1_sweep_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1826,7 @@ func (x *ReadSeriesResponse) String() string {
 func (*ReadSeriesResponse) ProtoMessage() {}
 
 func (x *ReadSeriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[24]
+	mi := &file_swath_v1_sweep_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1839,7 @@ func (x *ReadSeriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSeriesResponse.ProtoReflect.Descriptor instead.
 func (*ReadSeriesResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{24}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadSeriesResponse) GetTrialId() string {
@@ -1785,7 +1875,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[25]
+	mi := &file_swath_v1_sweep_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +1887,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[25]
+	mi := &file_swath_v1_sweep_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +1900,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{25}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadLogRequest) GetTrial() string {
@@ -1845,7 +1935,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[26]
+	mi := &file_swath_v1_sweep_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1947,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[26]
+	mi := &file_swath_v1_sweep_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1960,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{26}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadLogResponse) GetStream() LogStream {
@@ -1896,7 +1986,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[27]
+	mi := &file_swath_v1_sweep_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +1998,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[27]
+	mi := &file_swath_v1_sweep_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2011,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{27}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{29}
 }
 
 // ListWorkersResponse has the workers.
@@ -1934,7 +2024,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[28]
+	mi := &file_swath_v1_sweep_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2036,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[28]
+	mi := &file_swath_v1_sweep_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2049,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{28}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -1980,7 +2070,7 @@ type AdmitWorkerRequest struct {
 
 func (x *AdmitWorkerRequest) Reset() {
 	*x = AdmitWorkerRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[29]
+	mi := &file_swath_v1_sweep_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2082,7 @@ func (x *AdmitWorkerRequest) String() string {
 func (*AdmitWorkerRequest) ProtoMessage() {}
 
 func (x *AdmitWorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[29]
+	mi := &file_swath_v1_sweep_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2095,7 @@ func (x *AdmitWorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdmitWorkerRequest.ProtoReflect.Descriptor instead.
 func (*AdmitWorkerRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{29}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AdmitWorkerRequest) GetWorker() string {
@@ -2032,7 +2122,7 @@ type AdmitWorkerResponse struct {
 
 func (x *AdmitWorkerResponse) Reset() {
 	*x = AdmitWorkerResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[30]
+	mi := &file_swath_v1_sweep_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2134,7 @@ func (x *AdmitWorkerResponse) String() string {
 func (*AdmitWorkerResponse) ProtoMessage() {}
 
 func (x *AdmitWorkerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[30]
+	mi := &file_swath_v1_sweep_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2147,7 @@ func (x *AdmitWorkerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdmitWorkerResponse.ProtoReflect.Descriptor instead.
 func (*AdmitWorkerResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{30}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AdmitWorkerResponse) GetWorker() *Worker {
@@ -2077,7 +2167,7 @@ type ExplainTrialRequest struct {
 
 func (x *ExplainTrialRequest) Reset() {
 	*x = ExplainTrialRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[31]
+	mi := &file_swath_v1_sweep_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2179,7 @@ func (x *ExplainTrialRequest) String() string {
 func (*ExplainTrialRequest) ProtoMessage() {}
 
 func (x *ExplainTrialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[31]
+	mi := &file_swath_v1_sweep_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2192,7 @@ func (x *ExplainTrialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTrialRequest.ProtoReflect.Descriptor instead.
 func (*ExplainTrialRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{31}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExplainTrialRequest) GetTrial() string {
@@ -2122,7 +2212,7 @@ type ExplainTrialResponse struct {
 
 func (x *ExplainTrialResponse) Reset() {
 	*x = ExplainTrialResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[32]
+	mi := &file_swath_v1_sweep_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2224,7 @@ func (x *ExplainTrialResponse) String() string {
 func (*ExplainTrialResponse) ProtoMessage() {}
 
 func (x *ExplainTrialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[32]
+	mi := &file_swath_v1_sweep_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2237,7 @@ func (x *ExplainTrialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTrialResponse.ProtoReflect.Descriptor instead.
 func (*ExplainTrialResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{32}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExplainTrialResponse) GetSentences() []string {
@@ -2293,7 +2383,11 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\aindices\x18\x03 \x03(\x03R\aindices\"S\n" +
 	"\x12RerunSweepResponse\x12%\n" +
 	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\x12\x16\n" +
-	"\x06trials\x18\x02 \x01(\x03R\x06trials\")\n" +
+	"\x06trials\x18\x02 \x01(\x03R\x06trials\"*\n" +
+	"\x12RemoveSweepRequest\x12\x14\n" +
+	"\x05sweep\x18\x01 \x01(\tR\x05sweep\"<\n" +
+	"\x13RemoveSweepResponse\x12%\n" +
+	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\")\n" +
 	"\x11ListTrialsRequest\x12\x14\n" +
 	"\x05sweep\x18\x01 \x01(\tR\x05sweep\"=\n" +
 	"\x12ListTrialsResponse\x12'\n" +
@@ -2324,7 +2418,7 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x13ExplainTrialRequest\x12\x14\n" +
 	"\x05trial\x18\x01 \x01(\tR\x05trial\"4\n" +
 	"\x14ExplainTrialResponse\x12\x1c\n" +
-	"\tsentences\x18\x01 \x03(\tR\tsentences2\x8b\b\n" +
+	"\tsentences\x18\x01 \x03(\tR\tsentences2\xd7\b\n" +
 	"\fSweepService\x12;\n" +
 	"\x06Submit\x12\x17.swath.v1.SubmitRequest\x1a\x18.swath.v1.SubmitResponse\x12G\n" +
 	"\n" +
@@ -2337,7 +2431,8 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"PauseSweep\x12\x1b.swath.v1.PauseSweepRequest\x1a\x1c.swath.v1.PauseSweepResponse\x12J\n" +
 	"\vResumeSweep\x12\x1c.swath.v1.ResumeSweepRequest\x1a\x1d.swath.v1.ResumeSweepResponse\x12G\n" +
 	"\n" +
-	"RerunSweep\x12\x1b.swath.v1.RerunSweepRequest\x1a\x1c.swath.v1.RerunSweepResponse\x12I\n" +
+	"RerunSweep\x12\x1b.swath.v1.RerunSweepRequest\x1a\x1c.swath.v1.RerunSweepResponse\x12J\n" +
+	"\vRemoveSweep\x12\x1c.swath.v1.RemoveSweepRequest\x1a\x1d.swath.v1.RemoveSweepResponse\x12I\n" +
 	"\n" +
 	"ListTrials\x12\x1b.swath.v1.ListTrialsRequest\x1a\x1c.swath.v1.ListTrialsResponse0\x01\x12I\n" +
 	"\n" +
@@ -2359,7 +2454,7 @@ func file_swath_v1_sweep_proto_rawDescGZIP() []byte {
 	return file_swath_v1_sweep_proto_rawDescData
 }
 
-var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_swath_v1_sweep_proto_goTypes = []any{
 	(*Sweep)(nil),                 // 0: swath.v1.Sweep
 	(*Counts)(nil),                // 1: swath.v1.Counts
@@ -2382,46 +2477,48 @@ var file_swath_v1_sweep_proto_goTypes = []any{
 	(*ResumeSweepResponse)(nil),   // 18: swath.v1.ResumeSweepResponse
 	(*RerunSweepRequest)(nil),     // 19: swath.v1.RerunSweepRequest
 	(*RerunSweepResponse)(nil),    // 20: swath.v1.RerunSweepResponse
-	(*ListTrialsRequest)(nil),     // 21: swath.v1.ListTrialsRequest
-	(*ListTrialsResponse)(nil),    // 22: swath.v1.ListTrialsResponse
-	(*ReadSeriesRequest)(nil),     // 23: swath.v1.ReadSeriesRequest
-	(*ReadSeriesResponse)(nil),    // 24: swath.v1.ReadSeriesResponse
-	(*ReadLogRequest)(nil),        // 25: swath.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),       // 26: swath.v1.ReadLogResponse
-	(*ListWorkersRequest)(nil),    // 27: swath.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),   // 28: swath.v1.ListWorkersResponse
-	(*AdmitWorkerRequest)(nil),    // 29: swath.v1.AdmitWorkerRequest
-	(*AdmitWorkerResponse)(nil),   // 30: swath.v1.AdmitWorkerResponse
-	(*ExplainTrialRequest)(nil),   // 31: swath.v1.ExplainTrialRequest
-	(*ExplainTrialResponse)(nil),  // 32: swath.v1.ExplainTrialResponse
-	nil,                           // 33: swath.v1.Trial.MetricsEntry
-	nil,                           // 34: swath.v1.Worker.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*KeptCheckpoint)(nil),        // 36: swath.v1.KeptCheckpoint
-	(*Outcome)(nil),               // 37: swath.v1.Outcome
-	(*Checkpoint)(nil),            // 38: swath.v1.Checkpoint
-	(*AttemptRef)(nil),            // 39: swath.v1.AttemptRef
-	(*Resources)(nil),             // 40: swath.v1.Resources
-	(*Gpu)(nil),                   // 41: swath.v1.Gpu
-	(*Point)(nil),                 // 42: swath.v1.Point
-	(LogStream)(0),                // 43: swath.v1.LogStream
+	(*RemoveSweepRequest)(nil),    // 21: swath.v1.RemoveSweepRequest
+	(*RemoveSweepResponse)(nil),   // 22: swath.v1.RemoveSweepResponse
+	(*ListTrialsRequest)(nil),     // 23: swath.v1.ListTrialsRequest
+	(*ListTrialsResponse)(nil),    // 24: swath.v1.ListTrialsResponse
+	(*ReadSeriesRequest)(nil),     // 25: swath.v1.ReadSeriesRequest
+	(*ReadSeriesResponse)(nil),    // 26: swath.v1.ReadSeriesResponse
+	(*ReadLogRequest)(nil),        // 27: swath.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),       // 28: swath.v1.ReadLogResponse
+	(*ListWorkersRequest)(nil),    // 29: swath.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),   // 30: swath.v1.ListWorkersResponse
+	(*AdmitWorkerRequest)(nil),    // 31: swath.v1.AdmitWorkerRequest
+	(*AdmitWorkerResponse)(nil),   // 32: swath.v1.AdmitWorkerResponse
+	(*ExplainTrialRequest)(nil),   // 33: swath.v1.ExplainTrialRequest
+	(*ExplainTrialResponse)(nil),  // 34: swath.v1.ExplainTrialResponse
+	nil,                           // 35: swath.v1.Trial.MetricsEntry
+	nil,                           // 36: swath.v1.Worker.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*KeptCheckpoint)(nil),        // 38: swath.v1.KeptCheckpoint
+	(*Outcome)(nil),               // 39: swath.v1.Outcome
+	(*Checkpoint)(nil),            // 40: swath.v1.Checkpoint
+	(*AttemptRef)(nil),            // 41: swath.v1.AttemptRef
+	(*Resources)(nil),             // 42: swath.v1.Resources
+	(*Gpu)(nil),                   // 43: swath.v1.Gpu
+	(*Point)(nil),                 // 44: swath.v1.Point
+	(LogStream)(0),                // 45: swath.v1.LogStream
 }
 var file_swath_v1_sweep_proto_depIdxs = []int32{
-	35, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
-	35, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
+	37, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
+	37, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
 	1,  // 2: swath.v1.Sweep.counts:type_name -> swath.v1.Counts
-	36, // 3: swath.v1.Sweep.best:type_name -> swath.v1.KeptCheckpoint
-	35, // 4: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
-	35, // 5: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
-	35, // 6: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
-	35, // 7: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
-	37, // 8: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
-	33, // 9: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
-	38, // 10: swath.v1.Trial.checkpoints:type_name -> swath.v1.Checkpoint
-	39, // 11: swath.v1.Trial.reused_from:type_name -> swath.v1.AttemptRef
-	40, // 12: swath.v1.Worker.total:type_name -> swath.v1.Resources
-	41, // 13: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
-	34, // 14: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
+	38, // 3: swath.v1.Sweep.best:type_name -> swath.v1.KeptCheckpoint
+	37, // 4: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
+	37, // 5: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
+	37, // 6: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
+	37, // 7: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
+	39, // 8: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
+	35, // 9: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
+	40, // 10: swath.v1.Trial.checkpoints:type_name -> swath.v1.Checkpoint
+	41, // 11: swath.v1.Trial.reused_from:type_name -> swath.v1.AttemptRef
+	42, // 12: swath.v1.Worker.total:type_name -> swath.v1.Resources
+	43, // 13: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
+	36, // 14: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
 	0,  // 15: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
 	0,  // 16: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
 	0,  // 17: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
@@ -2433,45 +2530,48 @@ var file_swath_v1_sweep_proto_depIdxs = []int32{
 	0,  // 23: swath.v1.PauseSweepResponse.sweep:type_name -> swath.v1.Sweep
 	0,  // 24: swath.v1.ResumeSweepResponse.sweep:type_name -> swath.v1.Sweep
 	0,  // 25: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
-	2,  // 26: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
-	42, // 27: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
-	43, // 28: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
-	4,  // 29: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
-	4,  // 30: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
-	3,  // 31: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
-	5,  // 32: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
-	7,  // 33: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
-	9,  // 34: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
-	11, // 35: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
-	13, // 36: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
-	15, // 37: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
-	17, // 38: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
-	19, // 39: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
-	21, // 40: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
-	23, // 41: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
-	25, // 42: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
-	27, // 43: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
-	29, // 44: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
-	31, // 45: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
-	6,  // 46: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
-	8,  // 47: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
-	10, // 48: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
-	12, // 49: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
-	14, // 50: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
-	16, // 51: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
-	18, // 52: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
-	20, // 53: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
-	22, // 54: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
-	24, // 55: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
-	26, // 56: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
-	28, // 57: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
-	30, // 58: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
-	32, // 59: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
-	46, // [46:60] is the sub-list for method output_type
-	32, // [32:46] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	0,  // 26: swath.v1.RemoveSweepResponse.sweep:type_name -> swath.v1.Sweep
+	2,  // 27: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
+	44, // 28: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
+	45, // 29: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
+	4,  // 30: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
+	4,  // 31: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
+	3,  // 32: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
+	5,  // 33: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
+	7,  // 34: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
+	9,  // 35: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
+	11, // 36: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
+	13, // 37: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
+	15, // 38: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
+	17, // 39: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
+	19, // 40: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
+	21, // 41: swath.v1.SweepService.RemoveSweep:input_type -> swath.v1.RemoveSweepRequest
+	23, // 42: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
+	25, // 43: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
+	27, // 44: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
+	29, // 45: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
+	31, // 46: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
+	33, // 47: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
+	6,  // 48: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
+	8,  // 49: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
+	10, // 50: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
+	12, // 51: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
+	14, // 52: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
+	16, // 53: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
+	18, // 54: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
+	20, // 55: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
+	22, // 56: swath.v1.SweepService.RemoveSweep:output_type -> swath.v1.RemoveSweepResponse
+	24, // 57: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
+	26, // 58: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
+	28, // 59: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
+	30, // 60: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
+	32, // 61: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
+	34, // 62: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
+	48, // [48:63] is the sub-list for method output_type
+	33, // [33:48] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_sweep_proto_init() }
@@ -2487,7 +2587,7 @@ func file_swath_v1_sweep_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_sweep_proto_rawDesc), len(file_swath_v1_sweep_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

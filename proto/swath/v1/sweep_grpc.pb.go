@@ -29,6 +29,7 @@ const (
 	SweepService_PauseSweep_FullMethodName   = "/swath.v1.SweepService/PauseSweep"
 	SweepService_ResumeSweep_FullMethodName  = "/swath.v1.SweepService/ResumeSweep"
 	SweepService_RerunSweep_FullMethodName   = "/swath.v1.SweepService/RerunSweep"
+	SweepService_RemoveSweep_FullMethodName  = "/swath.v1.SweepService/RemoveSweep"
 	SweepService_ListTrials_FullMethodName   = "/swath.v1.SweepService/ListTrials"
 	SweepService_ReadSeries_FullMethodName   = "/swath.v1.SweepService/ReadSeries"
 	SweepService_ReadLog_FullMethodName      = "/swath.v1.SweepService/ReadLog"
@@ -64,6 +65,9 @@ type SweepServiceClient interface {
 	ResumeSweep(ctx context.Context, in *ResumeSweepRequest, opts ...grpc.CallOption) (*ResumeSweepResponse, error)
 	// RerunSweep makes failed or cancelled trials of the sweep pending again.
 	RerunSweep(ctx context.Context, in *RerunSweepRequest, opts ...grpc.CallOption) (*RerunSweepResponse, error)
+	// RemoveSweep drops a sweep that has ended, with all that was recorded of it. One that
+	// has not ended, or whose results others took over: ALREADY_EXISTS.
+	RemoveSweep(ctx context.Context, in *RemoveSweepRequest, opts ...grpc.CallOption) (*RemoveSweepResponse, error)
 	// ListTrials streams the records of a sweep's trials that were started, in order of
 	// their index.
 	ListTrials(ctx context.Context, in *ListTrialsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListTrialsResponse], error)
@@ -171,6 +175,16 @@ func (c *sweepServiceClient) RerunSweep(ctx context.Context, in *RerunSweepReque
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RerunSweepResponse)
 	err := c.cc.Invoke(ctx, SweepService_RerunSweep_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sweepServiceClient) RemoveSweep(ctx context.Context, in *RemoveSweepRequest, opts ...grpc.CallOption) (*RemoveSweepResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveSweepResponse)
+	err := c.cc.Invoke(ctx, SweepService_RemoveSweep_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -291,6 +305,9 @@ type SweepServiceServer interface {
 	ResumeSweep(context.Context, *ResumeSweepRequest) (*ResumeSweepResponse, error)
 	// RerunSweep makes failed or cancelled trials of the sweep pending again.
 	RerunSweep(context.Context, *RerunSweepRequest) (*RerunSweepResponse, error)
+	// RemoveSweep drops a sweep that has ended, with all that was recorded of it. One that
+	// has not ended, or whose results others took over: ALREADY_EXISTS.
+	RemoveSweep(context.Context, *RemoveSweepRequest) (*RemoveSweepResponse, error)
 	// ListTrials streams the records of a sweep's trials that were started, in order of
 	// their index.
 	ListTrials(*ListTrialsRequest, grpc.ServerStreamingServer[ListTrialsResponse]) error
@@ -338,6 +355,9 @@ func (UnimplementedSweepServiceServer) ResumeSweep(context.Context, *ResumeSweep
 }
 func (UnimplementedSweepServiceServer) RerunSweep(context.Context, *RerunSweepRequest) (*RerunSweepResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RerunSweep not implemented")
+}
+func (UnimplementedSweepServiceServer) RemoveSweep(context.Context, *RemoveSweepRequest) (*RemoveSweepResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveSweep not implemented")
 }
 func (UnimplementedSweepServiceServer) ListTrials(*ListTrialsRequest, grpc.ServerStreamingServer[ListTrialsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ListTrials not implemented")
@@ -515,6 +535,24 @@ func _SweepService_RerunSweep_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SweepService_RemoveSweep_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveSweepRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SweepServiceServer).RemoveSweep(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SweepService_RemoveSweep_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SweepServiceServer).RemoveSweep(ctx, req.(*RemoveSweepRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SweepService_ListTrials_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ListTrialsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -636,6 +674,10 @@ var SweepService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RerunSweep",
 			Handler:    _SweepService_RerunSweep_Handler,
+		},
+		{
+			MethodName: "RemoveSweep",
+			Handler:    _SweepService_RemoveSweep_Handler,
 		},
 		{
 			MethodName: "ListWorkers",
