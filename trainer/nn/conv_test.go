@@ -27,9 +27,10 @@ func convCases() []convCase {
 		{2, 3, 4, 6, 2, 1, 1, 0}, // one pixel: a linear layer
 		{1, 7, 6, 2, 33, 3, 2, 1},
 		{130, 2, 2, 2, 3, 2, 2, 0}, // several row blocks
+		{2, 6, 4, 16, 18, 4, 2, 1}, // by minimal filtering
 	}
 	r := NewRand(11)
-	for len(cases) < 16 {
+	for len(cases) < 17 {
 		c := convCase{1 + r.Intn(4), 1 + r.Intn(9), 1 + r.Intn(9), 1 + r.Intn(20), 1 + r.Intn(20), 1 + r.Intn(5), 1 + r.Intn(3), 0}
 		c.pad = r.Intn(c.kernel)
 		cases = append(cases, c)

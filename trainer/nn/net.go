@@ -58,15 +58,21 @@ func (w *Workspace) floats(name string, n int) []float32 {
 func (w *Workspace) lend(n int) []float32 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if last := len(w.free) - 1; last >= 0 {
-		x := w.free[last]
-		w.free = w.free[:last]
-		if len(x) >= n {
-			return x
+	best := -1 // the smallest that is long enough, or else any
+	for i, x := range w.free {
+		if best < 0 || len(x) >= n && (len(w.free[best]) < n || len(x) < len(w.free[best])) {
+			best = i
 		}
-		// Too small: the garbage collector may have it, as the larger one will serve both.
 	}
-	return make([]float32, n)
+	if best < 0 {
+		return make([]float32, n)
+	}
+	x := w.free[best]
+	w.free = slices.Delete(w.free, best, best+1)
+	if len(x) < n {
+		x = make([]float32, n) // which will serve whoever wanted the shorter one, too
+	}
+	return x
 }
 
 func (w *Workspace) giveBack(x []float32) {

@@ -42,11 +42,17 @@ func (w *window) minimal(space *Workspace) *minimal {
 const (
 	phases = 4
 	// unitTiles is for how many tiles a goroutine makes points at a time: enough rows of a matrix for a product,
-	// and few enough that their points fit a second-level cache.
+	// and few enough that their points fit a second-level cache, or nearly.
 	unitTiles = 126
-	// gradTiles is the same for the gradient of the weights, whose products all goroutines share.
-	gradTiles = 512
-	// gradRows is how many rows of such a product are one task, at most.
+	// minUnits is of how many units there must be work, for it to be shared among goroutines by units. With fewer,
+	// which deep layers of many channels have, all goroutines share the products of sharedTiles.
+	minUnits    = 16
+	sharedTiles = 512
+	// rowUnit is what the rows of a product are a multiple of, so that they fill the tiles of every kernel set.
+	rowUnit = 18
+	// tileGrain is how many tiles a goroutine transforms at a time.
+	tileGrain = 16
+	// gradRows is how many rows of the weights' gradient one task computes.
 	gradRows = 256
 	// packRows is how many rows of the weights' points a goroutine makes at a time.
 	packRows = 32
@@ -63,26 +69,55 @@ func (w *minimal) place(tile int) (image, y, x int) {
 	return tile / (w.tilesH * w.tilesW), tile / w.tilesW % w.tilesH, tile % w.tilesW
 }
 
+// ceilDiv returns n/m, rounded up.
+func ceilDiv(n, m int) int { return (n + m - 1) / m }
+
+// share runs f for parts of [0,n), as kernel.Parallel does, or for all of it at once.
+type share func(n, grain int, f func(lo, hi int))
+
+// eachUnit calls f for consecutive tiles [lo, hi), of whole images if wanted: in parallel, or in turn and with a share
+// that is parallel.
+func (w *minimal) eachUnit(images bool, f func(lo, hi int, s share)) {
+	align := 1
+	if images {
+		align = w.tilesH * w.tilesW
+	}
+	if unit := ceilDiv(unitTiles, align) * align; w.tiles() >= minUnits*unitTiles {
+		alone := func(n, _ int, f func(lo, hi int)) { f(0, n) }
+		kernel.Parallel(w.tiles(), unit, func(lo, hi int) { f(lo, hi, alone) })
+		return
+	}
+	unit := ceilDiv(sharedTiles, align) * align
+	for lo := 0; lo < w.tiles(); lo += unit {
+		f(lo, min(lo+unit, w.tiles()), kernel.Parallel)
+	}
+}
+
+// multiply sets the points c to those of a times the packed matrices b, k×n, which are size elements apart.
+func (w *minimal) multiply(s share, n, k, rows int, c []float32, cm matrix3, a []float32, am matrix3, b []float32, size int) {
+	block := ceilDiv(ceilDiv(rows, rowUnit), max(1, rows/unitTiles)) * rowUnit
+	blocks := ceilDiv(rows, block)
+	s(winograd.Points*blocks, 1, func(from, to int) {
+		for task := from; task < to; task++ {
+			p, r := task/blocks, task%blocks*block
+			kernel.GemmPacked(min(block, rows-r), n, k, a[p*am.step()+r*am.ld:], am.ld, b[p*size:], c[p*cm.step()+r*cm.ld:], cm.ld)
+		}
+	})
+}
+
 // down sets coarse to the convolution of fine.
 func (w *minimal) down(coarse, fine, weights []float32) {
 	k, n := w.phased(), w.coarseC
 	packed, size := w.packWeights(weights, false)
-	kernel.Parallel(w.tiles(), unitTiles, func(lo, hi int) {
+	w.eachUnit(false, func(lo, hi int, s share) {
 		tiles := hi - lo
 		v, m := matrix3{tiles, k + rowPad}, matrix3{tiles, n + rowPad}
 		memory := w.space.lend(v.len() + m.len())
 		defer w.space.giveBack(memory)
 		vs, ms := memory[:v.len()], memory[v.len():][:m.len()]
-		w.differences(vs, v, fine, lo, hi)
-		for p := range winograd.Points {
-			kernel.GemmPacked(tiles, n, k, vs[p*v.step():], v.ld, packed[p*size:], ms[p*m.step():], m.ld)
-		}
-		var y winograd.Block
-		outside := make([]float32, n)
-		for tile := lo; tile < hi; tile++ {
-			w.square(&y, coarse, outside, tile)
-			winograd.Contract(&y, ms[(tile-lo)*m.ld:], m.step())
-		}
+		s(tiles, tileGrain, func(from, to int) { w.differences(vs[from*v.ld:], v, fine, lo+from, lo+to) })
+		w.multiply(s, n, k, tiles, ms, m, vs, v, packed, size)
+		s(tiles, tileGrain, func(from, to int) { w.contract(coarse, ms[from*m.ld:], m, lo+from, lo+to) })
 	})
 }
 
@@ -90,36 +125,35 @@ func (w *minimal) down(coarse, fine, weights []float32) {
 func (w *minimal) up(fine, coarse, weights []float32) {
 	k, n := w.coarseC, w.phased()
 	packed, size := w.packWeights(weights, true)
-	perImage := w.tilesH * w.tilesW // a patch overlaps others of its image
-	images := (unitTiles + perImage - 1) / perImage
-	kernel.Parallel(w.batch, images, func(lo, hi int) {
-		lo, hi = lo*perImage, hi*perImage
+	w.eachUnit(true, func(lo, hi int, s share) { // a patch overlaps others of its image
 		tiles := hi - lo
 		y, m := matrix3{tiles, k + rowPad}, matrix3{tiles + 1, n + rowPad}
 		memory := w.space.lend(y.len() + m.len())
 		defer w.space.giveBack(memory)
 		ys, ms := memory[:y.len()], memory[y.len():][:m.len()]
-		w.expand(ys, y, coarse, lo, hi)
+		s(tiles, tileGrain, func(from, to int) { w.expand(ys[from*y.ld:], y, coarse, lo+from, lo+to) })
+		w.multiply(s, n, k, tiles, ms, m, ys, y, packed, size)
 		for p := range winograd.Points {
-			kernel.GemmPacked(tiles, n, k, ys[p*y.step():], y.ld, packed[p*size:], ms[p*m.step():], m.ld)
 			clear(ms[p*m.step()+tiles*m.ld:][:n]) // the tile that stands for those outside of the image
 		}
-		w.gather(fine, ms, m, lo, hi)
+		s(tiles, tileGrain, func(from, to int) { w.gather(fine, ms, m, lo, from, to) })
 	})
 }
 
 // wgrad sets dw to the gradient of the weights for the gradient coarse.
 func (w *minimal) wgrad(dw, fine, coarse []float32) {
 	k, n := w.phased(), w.coarseC
-	chunk := min(gradTiles, w.tiles())
+	chunk := min(sharedTiles, w.tiles())
 	v, y := matrix3{chunk, k + rowPad}, matrix3{chunk, n + rowPad}
-	vs, ys := w.space.floats("conv.V", v.len()), w.space.floats("conv.Y", y.len())
+	memory := w.space.lend(v.len() + y.len())
+	defer w.space.giveBack(memory)
+	vs, ys := memory[:v.len()], memory[v.len():][:y.len()]
 	du := w.space.floats("conv.dU", winograd.Points*k*n)
 	rows := min(k/2, gradRows)
-	blocks := (k + rows - 1) / rows
+	blocks := ceilDiv(k, rows)
 	for lo := 0; lo < w.tiles(); lo += chunk {
 		hi := min(lo+chunk, w.tiles())
-		kernel.Parallel(hi-lo, 16, func(from, to int) {
+		kernel.Parallel(hi-lo, tileGrain, func(from, to int) {
 			w.differences(vs[from*v.ld:], v, fine, lo+from, lo+to)
 			w.expand(ys[from*y.ld:], y, coarse, lo+from, lo+to)
 		})
@@ -169,32 +203,32 @@ func (w *minimal) differences(dst []float32, v matrix3, fine []float32, lo, hi i
 	}
 }
 
-// gather sets the fine pixels under the tiles [lo, hi), which are those of whole images, from the points ms of their
-// patches; in the row behind the last tile's are zeros.
-func (w *minimal) gather(fine, ms []float32, m matrix3, lo, hi int) {
+// gather sets the fine pixels under the tiles from and up to to, counted from tile first, from the points ms, which are
+// those of whole images from the first on; the last row of ms holds zeros.
+func (w *minimal) gather(fine, ms []float32, m matrix3, first, from, to int) {
 	c := w.fineC
 	outside := make([]float32, c)
 	var block winograd.Block
-	for tile := lo; tile < hi; tile++ {
-		image, ty, tx := w.place(tile)
+	for tile := from; tile < to; tile++ {
+		image, ty, tx := w.place(first + tile)
 		pixels := fine[image*w.fineLen():][:w.fineLen()]
 		for phase := range phases {
 			// The patch of an odd phase begins a pixel further to the upper left: there the overlap that ends
 			// on the tile's own pixels is with the neighbours below and to the right.
 			s := winograd.Seam{Across: m.step(), Down: 3 * m.step()}
-			first, left, up := phase*c, -1, -1
+			corner, left, up := phase*c, -1, -1
 			if phase%2 == 1 {
-				first, left, s.Across = first+2*s.Across, 1, -s.Across
+				corner, left, s.Across = corner+2*s.Across, 1, -s.Across
 			}
 			if phase/2 == 1 {
-				first, up, s.Down = first+2*s.Down, 1, -s.Down
+				corner, up, s.Down = corner+2*s.Down, 1, -s.Down
 			}
 			at := func(y, x int) int {
-				row := hi - lo // zeros
+				row := m.rows - 1 // zeros
 				if y >= 0 && y < w.tilesH && x >= 0 && x < w.tilesW {
-					row = tile - lo + (y-ty)*w.tilesW + x - tx
+					row = tile + (y-ty)*w.tilesW + x - tx
 				}
-				return row*m.ld + first
+				return row*m.ld + corner
 			}
 			s.Own, s.Beside, s.Above, s.Corner = at(ty, tx), at(ty, tx+left), at(ty+up, tx), at(ty+up, tx+left)
 			ys := [2]int{4*ty + 3*(phase/2), 4*ty + 2 - phase/2}
@@ -218,6 +252,16 @@ func (w *minimal) expand(dst []float32, m matrix3, coarse []float32, lo, hi int)
 	for tile := lo; tile < hi; tile++ {
 		w.square(&y, coarse, outside, tile)
 		winograd.Expand(dst[(tile-lo)*m.ld:], m.step(), &y)
+	}
+}
+
+// contract sets the coarse squares of the tiles [lo, hi) from their points ms.
+func (w *minimal) contract(coarse, ms []float32, m matrix3, lo, hi int) {
+	outside := make([]float32, w.coarseC)
+	var y winograd.Block
+	for tile := lo; tile < hi; tile++ {
+		w.square(&y, coarse, outside, tile)
+		winograd.Contract(&y, ms[(tile-lo)*m.ld:], m.step())
 	}
 }
 
@@ -262,7 +306,7 @@ func (w *minimal) packWeights(weights []float32, transpose bool) (packed []float
 	size = kernel.PackedLen(k, n)
 	packed = w.space.floats("conv.packed", winograd.Points*size)
 	unit := kernel.PackUnit()
-	rows := (packRows + unit - 1) / unit * unit
+	rows := ceilDiv(packRows, unit) * unit
 	kernel.Parallel(w.phased(), rows, func(lo, hi int) {
 		step := (hi - lo) * cols
 		u := w.space.lend(winograd.Points * step)
