@@ -15,6 +15,7 @@ import (
 //  1. Take the sweeps that have a trial ready.
 //  2. Take the workers that have a slot free, those with the fewest trials first. If a trial waits for a worker of its
 //     own and none is empty, the emptiest that would do is given nothing more, until it is.
+//     If a sweep's trials fit nowhere, one is kept from the sweeps of a lower priority.
 //  3. For each worker, take the sweep of the highest priority whose request fits; of
 //     several the one that has the fewest trials running, so that they share the slots;
 //     of several again the one served longest ago, so that they take turns where there are
@@ -34,6 +35,7 @@ func (s *State) Assign(now time.Time) {
 			ready = append(ready, sw)
 		}
 	}
+	s.keep(now, ready)
 	if len(ready) == 0 {
 		s.rebalance()
 		return
@@ -47,6 +49,7 @@ func (s *State) Assign(now time.Time) {
 	}
 	for len(free) > 0 {
 		free = slices.DeleteFunc(free, func(w *worker) bool { return s.enough() || !s.assignOne(now, ready, w) })
+		s.keep(now, ready)
 	}
 	s.prefetch(now, ready)
 	if s.enough() {
@@ -88,7 +91,9 @@ func (s *State) ready(now time.Time, sw *sweep) bool {
 
 // assignOne hands one trial to the worker, if there is one for it.
 func (s *State) assignOne(now time.Time, ready []*sweep, w *worker) bool {
-	sw := s.choose(now, ready, func(sw *sweep) bool { return w.hasRoom(sw) && sw.startsOn(now, w) && !s.doubts(sw, w) })
+	sw := s.choose(now, ready, func(sw *sweep) bool {
+		return w.hasRoom(sw) && sw.startsOn(now, w) && !s.keptFrom(w, sw) && !s.doubts(sw, w)
+	})
 	if sw == nil {
 		return false
 	}

@@ -155,6 +155,12 @@ func (s *State) explainWorkers(sw *sweep) []string {
 		why = append(why, explainBusy(suit)...)
 	}
 	for _, w := range s.byID {
+		switch {
+		case s.kept[w] == sw:
+			say("worker %s is kept for it until enough is free there: no trials of a lower priority begin on it", w.Name)
+		case s.keptFrom(w, sw):
+			say("worker %s is kept for sweep %s, which is of priority %d and fits nowhere yet", w.Name, s.kept[w].Name, s.kept[w].policy.Priority)
+		}
 		if s.doubts(sw, w) {
 			why = append(why, fmt.Sprintf("worker %s is given none for now: all that ended of the sweep failed alike there, and a trial elsewhere has still to show whether it does better", w.Name))
 		}

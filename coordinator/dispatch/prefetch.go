@@ -141,7 +141,9 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 			if s.enough() {
 				return true
 			}
-			sw := s.choose(now, ready, func(sw *sweep) bool { return sw.startsBeside(now) && w.mayQueue(sw) && !s.doubts(sw, w) })
+			sw := s.choose(now, ready, func(sw *sweep) bool {
+				return sw.startsBeside(now) && w.mayQueue(sw) && !s.keptFrom(w, sw) && !s.doubts(sw, w)
+			})
 			if sw == nil {
 				return true
 			}
@@ -157,7 +159,9 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 func (s *State) rebalance() {
 	free := 0
 	for _, w := range s.index.vacant.list {
-		free += w.Slots - w.busy()
+		if s.kept[w] == nil {
+			free += w.Slots - w.busy()
+		}
 	}
 	if free == 0 || len(s.index.queues.list) == 0 {
 		return
@@ -167,7 +171,7 @@ func (s *State) rebalance() {
 		sw := s.sweeps[q.trial.Sweep]
 		ok, known := fits[sw]
 		if !known {
-			ok = slices.ContainsFunc(s.index.vacant.list, func(w *worker) bool { return w.hasRoom(sw) })
+			ok = slices.ContainsFunc(s.index.vacant.list, func(w *worker) bool { return s.kept[w] == nil && w.hasRoom(sw) })
 			fits[sw] = ok
 		}
 		return ok

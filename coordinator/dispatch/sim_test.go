@@ -265,7 +265,14 @@ func (s *sim) step() {
 			events = append(events, l.event)
 		}
 	}
-	s.turn(events...)
+	if _, committed := s.turn(events...); !committed {
+		return
+	}
+	for id, sw := range s.state.sweeps {
+		if end := sw.deadline(); !end.IsZero() && !end.After(s.now) {
+			s.failf("the time limit of sweep %s was up %s ago, and it is %s", id, s.now.Sub(end), sw.State)
+		}
+	}
 }
 
 // turn is a turn of the coordinator's loop: step, assign, commit, speak. It returns what was

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -334,6 +335,7 @@ func (s *sim) checkAssigned(begun []Effect) {
 		}
 		running[a.ID]++
 	}
+	s.checkKept(begun)
 	s.checkIdle()
 }
 
@@ -352,10 +354,50 @@ func (s *sim) finishedOfLate(id sweeps.WorkerID) (n int) {
 	return n
 }
 
-// fitsSomewhere reports whether a worker has a slot and all else for a trial of the sweep.
+// checkKept checks that a sweep whose trials fit nowhere has a worker kept from the sweeps of lower
+// priorities.
+func (s *sim) checkKept(begun []Effect) {
+	highest := math.MinInt // priority of what was begun
+	for _, e := range begun {
+		if start, is := e.(Start); is {
+			highest = max(highest, s.state.sweeps[start.Ref.Sweep].policy.Priority)
+		}
+	}
+	for _, b := range s.state.order {
+		if !s.couldGive(b) || highest >= b.policy.Priority {
+			continue // it, or a sweep like it, was served, and nothing can be said of the moment before
+		}
+		suit, spoilt := 0, 0
+		for id, w := range s.state.workers {
+			if !w.open() || w.Slots == 0 || !w.suits(b) || !w.unused(b) || s.state.doubts(b, w) {
+				continue
+			}
+			suit++
+			if slices.ContainsFunc(begun, func(e Effect) bool { start, is := e.(Start); return is && start.Worker == id }) {
+				spoilt++
+			}
+		}
+		if suit > 0 && spoilt == suit {
+			s.failf("sweep %s of priority %d fits nowhere, and all %d workers that suit it were given trials of lower ones", b.ID, b.policy.Priority, suit)
+		}
+	}
+}
+
+// blocked reports whether no worker has room for the sweep's trials, and one of a lower priority would
+// take what falls free.
+func (s *sim) blocked(sw *sweep) bool {
+	for _, w := range s.state.workers {
+		if !s.state.doubts(sw, w) && (w.hasRoom(sw) || w.mayQueue(sw)) {
+			return false
+		}
+	}
+	return slices.ContainsFunc(s.state.order, func(other *sweep) bool { return other.policy.Priority < sw.policy.Priority })
+}
+
+// fitsSomewhere reports whether a worker that is kept for none has a slot and all else for a trial of the sweep.
 func (s *sim) fitsSomewhere(id sweeps.SweepID) bool {
 	for _, w := range s.state.workers {
-		if w.hasRoom(s.state.sweeps[id]) {
+		if s.state.kept[w] == nil && w.hasRoom(s.state.sweeps[id]) {
 			return true
 		}
 	}
@@ -374,11 +416,17 @@ func (s *sim) couldGive(sw *sweep) bool {
 
 // checkIdle checks that no slot stays free for which there is a trial, wherever it waits.
 func (s *sim) checkIdle() {
-	kept := 0 // workers that may be kept free for a trial that wants to be alone
+	kept := 0 // workers that may be kept free for a trial that wants to be alone, or for a sweep of high priority
 	for _, sw := range s.state.order {
 		if sw.State == sweeps.SweepRunning && sw.waiting.alone.due(s.now) {
 			kept++
 		}
+		if sw.State == sweeps.SweepRunning && sw.startsBeside(s.now) && s.blocked(sw) {
+			kept++
+		}
+	}
+	if n := len(s.state.kept); n > kept {
+		s.failf("%d workers are kept for sweeps that fit nowhere, of which there are %d at most", n, kept)
 	}
 	var idle []string
 	free, recalled, queued := 0, 0, 0
@@ -394,7 +442,7 @@ func (s *sim) checkIdle() {
 		if s.witness.up[id] == 0 || s.witness.draining[id] || w.aside != "" || s.witness.held[id] || w.alone != nil {
 			continue
 		}
-		if w.busy() < w.Slots && w.Total.Fits(w.used) {
+		if w.busy() < w.Slots && w.Total.Fits(w.used) && s.state.kept[w] == nil {
 			free += w.Slots - w.busy()
 		}
 		i := slices.IndexFunc(s.state.order, func(sw *sweep) bool {

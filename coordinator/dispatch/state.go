@@ -20,6 +20,8 @@ type State struct {
 	workers map[sweeps.WorkerID]*worker
 	byID    []*worker // the same, by id
 	index   index     // which of them Assign looks at
+	// kept are the workers that are kept for a sweep; see keep.
+	kept map[*worker]*sweep
 
 	// settled says that nothing happened since the last Assign that could make it hand
 	// anything out, or take anything back.
