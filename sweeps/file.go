@@ -87,7 +87,7 @@ var (
 //	timeout       of one attempt: 90s, 2h, or seconds (ours)
 //	retries       after a failed attempt (ours)
 //	priority      sweeps of a higher one are served first; 0 unless given (ours)
-//	time_limit    of the whole sweep, from its submission: 90s, 2h, or seconds (ours)
+//	time_limit    of the whole sweep, from its submission or its revival by a rerun: 90s, 2h, or seconds (ours)
 //	checkpoints   {keep_last, keep_best}: which are kept (ours)
 //	continue      a listed parameter along which trials go on from each other (ours)
 //	reuse         true: take over the results of equal trials of other sweeps (ours)

@@ -18,6 +18,9 @@ type Sweep struct {
 	State   SweepState
 	Created time.Time // set by the coordinator at submit
 	Ended   time.Time // set when the state becomes terminal; zero before
+	// Revived is when the sweep, which had ended, went on because trials of it were rerun; zero
+	// if that never was. Its time limit counts from then on.
+	Revived time.Time
 	// Reason says, for people, why the sweep is paused, or was cancelled by other than
 	// a user; empty otherwise.
 	Reason string

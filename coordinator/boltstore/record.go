@@ -21,6 +21,7 @@ type sweepRecord struct {
 	Reason     string            `json:"reason,omitempty"`
 	Created    time.Time         `json:"created"`
 	Ended      time.Time         `json:"ended,omitzero"`
+	Revived    time.Time         `json:"revived,omitzero"`
 	Next       int64             `json:"next"`
 	Closed     bool              `json:"closed,omitempty"`
 	Dispatched int64             `json:"dispatched"`
@@ -69,7 +70,7 @@ func bestCheckpoints(list []bestRecord) []sweeps.KeptCheckpoint {
 func encodeSweep(s *sweeps.Sweep) ([]byte, error) {
 	return json.Marshal(sweepRecord{
 		ID: s.ID, Name: s.Name, File: s.File, WorkDir: s.WorkDir, State: s.State, Reason: s.Reason,
-		Created: s.Created.UTC(), Ended: s.Ended.UTC(),
+		Created: s.Created.UTC(), Ended: s.Ended.UTC(), Revived: s.Revived.UTC(),
 		Next: s.Next, Closed: s.Closed, Dispatched: s.Dispatched, Excluded: s.Excluded,
 		Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
 		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying, Best: bestRecords(s.Best),
@@ -85,7 +86,7 @@ func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
 	}
 	return &sweeps.Sweep{
 		ID: r.ID, Name: r.Name, File: r.File, WorkDir: r.WorkDir, State: r.State, Reason: r.Reason,
-		Source: slices.Clone(source), Created: r.Created, Ended: r.Ended,
+		Source: slices.Clone(source), Created: r.Created, Ended: r.Ended, Revived: r.Revived,
 		Next: r.Next, Closed: r.Closed, Dispatched: r.Dispatched, Excluded: r.Excluded,
 		Reuse: r.Reuse, Basis: r.Basis, Reused: r.Reused,
 		Counts: sweeps.Counts{

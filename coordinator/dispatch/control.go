@@ -48,7 +48,11 @@ func (sw *sweep) deadline() time.Time {
 	if sw.policy.TimeLimit <= 0 || sw.Closed {
 		return time.Time{}
 	}
-	return sw.Created.Add(sw.policy.TimeLimit)
+	began := sw.Created
+	if sw.Revived.After(began) {
+		began = sw.Revived
+	}
+	return began.Add(sw.policy.TimeLimit)
 }
 
 func (s *State) onPause(now time.Time, e Pause) error {

@@ -35,7 +35,8 @@ type Policy struct {
 	// Priority orders sweeps: one of a higher priority is served first, those of equal
 	// priority share the slots.
 	Priority int
-	// TimeLimit is how long after its submission the sweep is cancelled; 0 for never.
+	// TimeLimit is how long after its submission, or after trials of it were rerun when it had
+	// ended, the sweep is cancelled; 0 for never.
 	TimeLimit time.Duration
 	// Continues says that trials go on from each other, as the plan's Before and After say.
 	Continues bool

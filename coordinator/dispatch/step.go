@@ -113,7 +113,7 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 		if sw == nil {
 			sw = s.adopt(e.Submit)
 			s.moveSweep(sw, sweeps.SweepRunning, "")
-			sw.Ended = time.Time{}
+			sw.Ended, sw.Revived = time.Time{}, now
 		}
 		s.forgive(t.TrialKey)
 		s.move(sw, t, sweeps.TrialPending)

@@ -85,7 +85,7 @@ func commit(t *testing.T, s coordinator.Store, records ...any) {
 func newSweep(id sweeps.SweepID, after time.Duration) *sweeps.Sweep {
 	return &sweeps.Sweep{
 		ID: id, Name: "name of " + string(id), Source: []byte("method: grid\n"), State: sweeps.SweepRunning,
-		Created: epoch.Add(after),
+		Created: epoch.Add(after), Revived: epoch.Add(2 * after),
 	}
 }
 
