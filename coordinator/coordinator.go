@@ -315,6 +315,11 @@ func (c *Coordinator) load() (*dispatch.State, error) {
 	for _, sw := range list {
 		c.bases.add(sw)
 	}
+	aside, err := c.store.Aside()
+	if err != nil {
+		return nil, fmt.Errorf("load the workers that are set aside: %w", err)
+	}
+	state.SetAside(aside)
 	for _, sw := range list {
 		state.Name(sw.ID, sw.Name)
 		if sw.State.Terminal() || (c.cfg.Rests != nil && c.cfg.Rests(sw)) {

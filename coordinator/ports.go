@@ -18,6 +18,8 @@ type Store interface {
 	Sweeps() ([]*sweeps.Sweep, error)
 	// Sweep returns a sweep's record by id, or else by name; ErrNotFound if there is none.
 	Sweep(nameOrID string) (*sweeps.Sweep, error)
+	// Aside returns the workers that are set aside, by id.
+	Aside() ([]dispatch.Aside, error)
 	// Trials calls fn for the sweep's rows in order of index, from the index `from`
 	// on, until fn returns false. Only trials that were started have rows. The
 	// trials may be kept. fn must not call the store.

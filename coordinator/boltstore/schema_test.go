@@ -22,7 +22,10 @@ func makeOld(t *testing.T, dir string, schema uint32) {
 		t.Fatal(err)
 	}
 	later := 0 // bytes at the end of a record
-	gone := [][]byte{removedBucket}
+	gone := [][]byte{asideBucket}
+	if schema < 4 {
+		gone = append(gone, removedBucket)
+	}
 	if schema < 3 {
 		later++ // that there is no origin
 		gone = append(gone, reusesBucket)
@@ -36,7 +39,7 @@ func makeOld(t *testing.T, dir string, schema uint32) {
 		rows := map[string][]byte{}
 		err := trials.ForEach(func(k, v []byte) error {
 			old := slices.Clone(v[:len(v)-later])
-			old[0] = byte(schema) // the versions of both went together so far
+			old[0] = byte(min(schema, trialVersion)) // the versions of both went together so far
 			rows[string(k)] = old
 			return nil
 		})
@@ -57,7 +60,7 @@ func makeOld(t *testing.T, dir string, schema uint32) {
 // What an old home holds is read, its results can be reused, and it has a place for all that
 // later versions record. Who only reads is told to upgrade it.
 func TestOldSchemas(t *testing.T) {
-	for _, schema := range []uint32{1, 2, 3} {
+	for _, schema := range []uint32{1, 2, 3, 4} {
 		dir := t.TempDir()
 		s := openHome(t, dir, quick)
 		c := seedChanges()
@@ -82,6 +85,9 @@ func TestOldSchemas(t *testing.T) {
 		}
 		if reusers, err := s.State.Reusers("s1"); err != nil || len(reusers) != 0 {
 			t.Errorf("schema %d: reused by %v, error %v", schema, reusers, err)
+		}
+		if aside, err := s.State.Aside(); err != nil || len(aside) != 0 {
+			t.Errorf("schema %d: set aside are %v, error %v", schema, aside, err)
 		}
 		old.Checkpoints = []sweeps.Checkpoint{{Attempt: 1, Step: 5, Digest: "d"}}
 		taken := *old

@@ -28,6 +28,7 @@ import (
 //	trial_ids    TrialID 0x00 ^number index    → ""          latest sweep first
 //	reuses       number number                 → ""          a sweep, and one that took over results of it
 //	removed      SweepID                       → number      whose rows are still to be deleted, see remove.go
+//	aside        WorkerID                      → JSON        workers that are set aside, see aside.go
 var (
 	sweepIDsBucket   = []byte("sweep_ids")
 	sweepNamesBucket = []byte("sweep_names")
@@ -38,16 +39,17 @@ var (
 	trialIDsBucket   = []byte("trial_ids")
 	reusesBucket     = []byte("reuses")
 	removedBucket    = []byte("removed")
+	asideBucket      = []byte("aside")
 
 	checkpointedBucket = []byte("checkpointed")
 )
 
 var stateLayout = layout{
 	name:   "state.db",
-	schema: 4,
+	schema: 5,
 	buckets: [][]byte{
 		sweepIDsBucket, sweepNamesBucket, sweepsBucket, sourcesBucket,
-		trialsBucket, liveBucket, checkpointedBucket, trialIDsBucket, reusesBucket, removedBucket,
+		trialsBucket, liveBucket, checkpointedBucket, trialIDsBucket, reusesBucket, removedBucket, asideBucket,
 	},
 	// An older program cannot read the records of trials that a newer schema has; see trialVersion.
 	upgrades: map[uint32]func(*bbolt.Tx) error{
@@ -61,6 +63,10 @@ var stateLayout = layout{
 		},
 		3: func(tx *bbolt.Tx) error { // and no sweep was removed
 			_, err := tx.CreateBucketIfNotExists(removedBucket)
+			return err
+		},
+		4: func(tx *bbolt.Tx) error { // and no worker was set aside for longer than a coordinator ran
+			_, err := tx.CreateBucketIfNotExists(asideBucket)
 			return err
 		},
 	},
@@ -142,6 +148,9 @@ func (s *stateStore) Commit(c dispatch.Changes) error {
 			}
 		}
 		if err := putRows(tx, rows); err != nil {
+			return err
+		}
+		if err := putAside(tx, c.Aside); err != nil {
 			return err
 		}
 		for _, id := range c.Removed {

@@ -263,10 +263,22 @@ type Changes struct {
 	Trials []*sweeps.Trial
 	// Removed have no records any more, whatever the other two say of them.
 	Removed []sweeps.SweepID
+	// Aside are the workers that were set aside, or, with no reason, are so no more.
+	Aside []Aside
+}
+
+// Aside is a worker that is given no trials until a user says otherwise. That holds also in a
+// coordinator that begins again.
+type Aside struct {
+	Worker sweeps.WorkerID
+	Name   string
+	Why    string // for people
+	// Blamed says that it was for its failures, and not by a user's word.
+	Blamed bool
 }
 
 // Empty reports whether there is nothing to persist.
-func (c Changes) Empty() bool { return len(c.Sweeps)+len(c.Trials)+len(c.Removed) == 0 }
+func (c Changes) Empty() bool { return len(c.Sweeps)+len(c.Trials)+len(c.Removed)+len(c.Aside) == 0 }
 
 // Config are the dispatcher's constants.
 type Config struct {

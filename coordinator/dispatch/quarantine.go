@@ -87,6 +87,7 @@ func (s *State) forgive(key sweeps.TrialKey) {
 // slot is recalled.
 func (s *State) setAside(w *worker, why string) {
 	w.aside = why
+	s.dirtyAside[w.ID] = w
 	for _, q := range w.queue {
 		if !q.recalled && q.trial.Started.IsZero() {
 			s.recall(q)
@@ -101,6 +102,7 @@ func (s *State) onAdmit(e Admit) error {
 	}
 	w.streak = streak{}
 	w.aside, w.blamed = "", false
+	s.dirtyAside[w.ID] = w
 	switch {
 	case !e.Admit:
 		s.setAside(w, "drained by a user")
@@ -109,4 +111,13 @@ func (s *State) onAdmit(e Admit) error {
 	}
 	s.index.note(w)
 	return nil
+}
+
+// SetAside takes in workers that an earlier coordinator had set aside, before anything else
+// happens.
+func (s *State) SetAside(list []Aside) {
+	for _, a := range list {
+		w := s.meet(a.Worker, a.Name)
+		w.aside, w.blamed = a.Why, a.Blamed
+	}
 }

@@ -353,7 +353,8 @@ func describeEvent(ev Event) string {
 func (s *sim) restart() {
 	s.logf("the coordinator begins again")
 	s.state = New(s.cfg)
-	s.witness.forget()
+	s.witness.forget(s.disk)
+	s.state.SetAside(slices.Collect(maps.Values(s.disk.aside)))
 	for _, id := range slices.Sorted(maps.Keys(s.disk.sweeps)) {
 		rec := *s.disk.sweeps[id]
 		s.state.Name(id, rec.Name)

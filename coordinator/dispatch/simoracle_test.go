@@ -16,6 +16,7 @@ type disk struct {
 	trials   map[sweeps.TrialKey]*sweeps.Trial
 	alive    map[sweeps.SweepID]int // trials that are pending or running
 	finished map[sweeps.TrialKey]int
+	aside    map[sweeps.WorkerID]Aside
 }
 
 func newDisk() disk {
@@ -24,6 +25,7 @@ func newDisk() disk {
 		trials:   map[sweeps.TrialKey]*sweeps.Trial{},
 		alive:    map[sweeps.SweepID]int{},
 		finished: map[sweeps.TrialKey]int{},
+		aside:    map[sweeps.WorkerID]Aside{},
 	}
 }
 
@@ -45,7 +47,7 @@ type witness struct {
 	began map[sweeps.AttemptRef]sweeps.WorkerID // every attempt whose process was ever started
 	wiped map[sweeps.AttemptRef]bool            // of those, the ones that nobody may know of any more
 	ends  map[reported]bool                     // every end that a worker reported
-	aside map[sweeps.WorkerID]bool              // drained by a user
+	aside map[sweeps.WorkerID]bool              // drained by a user, or found aside on the disk
 	// Since the coordinator began:
 	up       map[sweeps.WorkerID]uint64 // connected, in this session
 	draining map[sweeps.WorkerID]bool   // shutting down, by their own word
@@ -61,13 +63,16 @@ type reported struct {
 
 func newWitness() witness {
 	w := witness{began: map[sweeps.AttemptRef]sweeps.WorkerID{}, wiped: map[sweeps.AttemptRef]bool{}, ends: map[reported]bool{}}
-	w.forget()
+	w.forget(disk{})
 	return w
 }
 
-// forget is the end of a coordinator.
-func (w *witness) forget() {
+// forget is the end of a coordinator, and the beginning of another with what is on the disk.
+func (w *witness) forget(d disk) {
 	w.aside = map[sweeps.WorkerID]bool{}
+	for id := range d.aside {
+		w.aside[id] = true
+	}
 	w.up = map[sweeps.WorkerID]uint64{}
 	w.draining = map[sweeps.WorkerID]bool{}
 	w.held = map[sweeps.WorkerID]bool{}
@@ -126,6 +131,12 @@ func (s *sim) begins(w *simWorker, ref sweeps.AttemptRef) {
 // write commits the changes to the simulated disk, and checks that every record is one that
 // may come after the one that was there.
 func (s *sim) write(c Changes) {
+	for _, a := range c.Aside {
+		s.disk.aside[a.Worker] = a
+		if a.Why == "" {
+			delete(s.disk.aside, a.Worker)
+		}
+	}
 	for _, sw := range c.Sweeps {
 		clone := *sw
 		s.disk.sweeps[sw.ID] = &clone
@@ -247,6 +258,21 @@ func (s *sim) slots(id sweeps.WorkerID) int {
 
 // checkMemory checks that all that the dispatcher believes is on the disk.
 func (s *sim) checkMemory() {
+	for id, is := range s.witness.aside {
+		if _, known := s.disk.aside[id]; is && !known {
+			s.failf("worker %s is set aside, and the disk does not say so", id)
+		}
+	}
+	for id, a := range s.disk.aside {
+		if w := s.state.workers[id]; w == nil || w.aside != a.Why || w.blamed != a.Blamed {
+			s.failf("the disk says %+v, in memory it is %+v", a, w)
+		}
+	}
+	for id, w := range s.state.workers {
+		if _, known := s.disk.aside[id]; !known && w.aside != "" {
+			s.failf("worker %s is aside, %s, and the disk does not say so", id, w.aside)
+		}
+	}
 	open := 0
 	for _, sw := range s.disk.sweeps {
 		if !sw.State.Terminal() {

@@ -35,6 +35,7 @@ type State struct {
 
 	dirtySweeps map[sweeps.SweepID]*sweeps.Sweep
 	dirtyTrials map[sweeps.TrialKey]*sweeps.Trial
+	dirtyAside  map[sweeps.WorkerID]*worker
 	removed     []sweeps.SweepID
 	effects     []Effect
 	halt        string  // why no trials are handed out; empty if they are
@@ -121,6 +122,7 @@ func New(cfg Config) *State {
 		workers:     map[sweeps.WorkerID]*worker{},
 		dirtySweeps: map[sweeps.SweepID]*sweeps.Sweep{},
 		dirtyTrials: map[sweeps.TrialKey]*sweeps.Trial{},
+		dirtyAside:  map[sweeps.WorkerID]*worker{},
 	}
 }
 
@@ -141,13 +143,10 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 		case sweeps.TrialRunning:
 			w := s.workers[t.Worker]
 			if w == nil {
-				w = &worker{
-					Worker:  sweeps.Worker{ID: t.Worker, Name: t.WorkerName},
-					lease:   now.Add(2 * s.cfg.Lease),
-					running: map[sweeps.TrialKey]*sweeps.Trial{},
-					of:      map[*sweep]int{},
-				}
-				s.meet(w)
+				w = s.meet(t.Worker, t.WorkerName)
+			}
+			if w.lease.IsZero() {
+				w.lease = now.Add(2 * s.cfg.Lease)
 				s.noteLease(w)
 			}
 			s.hold(sw, w, t)
@@ -275,6 +274,11 @@ func (s *State) TakeChanges() Changes {
 	}
 	slices.SortFunc(c.Sweeps, func(a, b *sweeps.Sweep) int { return compare(a.ID, b.ID) })
 	slices.SortFunc(c.Trials, func(a, b *sweeps.Trial) int { return compareKeys(a.TrialKey, b.TrialKey) })
+	for _, w := range s.dirtyAside {
+		c.Aside = append(c.Aside, Aside{w.ID, w.Name, w.aside, w.blamed})
+	}
+	slices.SortFunc(c.Aside, func(a, b Aside) int { return compare(a.Worker, b.Worker) })
+	clear(s.dirtyAside)
 	clear(s.dirtySweeps)
 	clear(s.dirtyTrials)
 	return c

@@ -93,12 +93,13 @@ type story struct {
 	// The disk: what was committed.
 	sweeps map[sweeps.SweepID]*sweeps.Sweep
 	trials map[sweeps.TrialKey]*sweeps.Trial
+	aside  map[sweeps.WorkerID]Aside
 }
 
 func newStory(t *testing.T) *story {
 	s := &story{
 		t: t, begin: time.Unix(1_700_000_000, 0), of: map[sweeps.WorkerID]uint64{}, subs: map[sweeps.SweepID]Submit{},
-		sweeps: map[sweeps.SweepID]*sweeps.Sweep{}, trials: map[sweeps.TrialKey]*sweeps.Trial{},
+		sweeps: map[sweeps.SweepID]*sweeps.Sweep{}, trials: map[sweeps.TrialKey]*sweeps.Trial{}, aside: map[sweeps.WorkerID]Aside{},
 	}
 	s.cfg = DefaultConfig()
 	s.now = s.begin
@@ -225,6 +226,14 @@ func (s *story) step(ev Event) string {
 		clone := *t
 		s.trials[t.TrialKey] = &clone
 		fmt.Fprintf(&out, "trial %s %s\n", t.TrialKey, s.describe(t))
+	}
+	for _, a := range changes.Aside {
+		if s.aside[a.Worker] = a; a.Why == "" {
+			delete(s.aside, a.Worker)
+			fmt.Fprintf(&out, "worker %s takes trials again\n", a.Worker)
+			continue
+		}
+		fmt.Fprintf(&out, "worker %s is set aside: %s\n", a.Worker, a.Why)
 	}
 	for _, id := range changes.Removed {
 		delete(s.sweeps, id)
@@ -419,6 +428,7 @@ func (s *story) sessionOf(id string, args map[string]string) uint64 {
 // load is the beginning of a coordinator on the disk.
 func (s *story) load() {
 	s.state = New(s.cfg)
+	s.state.SetAside(slices.Collect(maps.Values(s.aside)))
 	for _, id := range slices.Sorted(maps.Keys(s.sweeps)) {
 		sw := s.sweeps[id]
 		s.state.Name(id, sw.Name)

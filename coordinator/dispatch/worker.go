@@ -14,9 +14,7 @@ import (
 func (s *State) onHello(now time.Time, e Hello) {
 	w := s.workers[e.Worker.ID]
 	if w == nil {
-		w = &worker{running: map[sweeps.TrialKey]*sweeps.Trial{}, of: map[*sweep]int{}}
-		w.ID = e.Worker.ID
-		s.meet(w)
+		w = s.meet(e.Worker.ID, e.Worker.Name)
 	} else if w.connected && w.session != e.Session {
 		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})
 	}
@@ -111,10 +109,16 @@ func (s *State) current(id sweeps.WorkerID, session uint64) *worker {
 }
 
 // meet takes a worker into memory, and part lets it go.
-func (s *State) meet(w *worker) {
-	s.workers[w.ID] = w
-	i, _ := slices.BinarySearchFunc(s.byID, w.ID, compareWorker)
+func (s *State) meet(id sweeps.WorkerID, name string) *worker {
+	w := &worker{
+		Worker:  sweeps.Worker{ID: id, Name: name},
+		running: map[sweeps.TrialKey]*sweeps.Trial{},
+		of:      map[*sweep]int{},
+	}
+	s.workers[id] = w
+	i, _ := slices.BinarySearchFunc(s.byID, id, compareWorker)
 	s.byID = slices.Insert(s.byID, i, w)
+	return w
 }
 
 func (s *State) part(w *worker) {

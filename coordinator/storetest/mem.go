@@ -19,6 +19,7 @@ type Mem struct {
 	sweeps map[sweeps.SweepID]*memSweep
 	// removed are those that were not purged; their rows are gone already.
 	removed map[sweeps.SweepID]bool
+	aside   map[sweeps.WorkerID]dispatch.Aside
 }
 
 var _ coordinator.Store = (*Mem)(nil)
@@ -33,7 +34,7 @@ type memSweep struct {
 
 // NewMem returns an empty store.
 func NewMem() *Mem {
-	return &Mem{sweeps: map[sweeps.SweepID]*memSweep{}, removed: map[sweeps.SweepID]bool{}}
+	return &Mem{sweeps: map[sweeps.SweepID]*memSweep{}, removed: map[sweeps.SweepID]bool{}, aside: map[sweeps.WorkerID]dispatch.Aside{}}
 }
 
 // Commit implements coordinator.Store.
@@ -53,6 +54,11 @@ func (m *Mem) Commit(c dispatch.Changes) error {
 	}
 	for _, t := range c.Trials {
 		m.sweeps[t.Sweep].put(cloneTrial(t))
+	}
+	for _, a := range c.Aside {
+		if m.aside[a.Worker] = a; a.Why == "" {
+			delete(m.aside, a.Worker)
+		}
 	}
 	for _, id := range c.Removed {
 		if m.sweeps[id] != nil {
@@ -94,6 +100,15 @@ func (s *memSweep) put(t *sweeps.Trial) {
 	} else {
 		s.live[t.Index] = struct{}{}
 	}
+}
+
+// Aside implements coordinator.Store.
+func (m *Mem) Aside() ([]dispatch.Aside, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	list := slices.Collect(maps.Values(m.aside))
+	slices.SortFunc(list, func(a, b dispatch.Aside) int { return cmp.Compare(a.Worker, b.Worker) })
+	return list, nil
 }
 
 // Sweeps implements coordinator.Store.

@@ -42,6 +42,7 @@ func TestStore(t *testing.T, open func(t *testing.T, home string) coordinator.St
 		{"FinishedAgreesWithTrials", testFinishedModel},
 		{"ReusersAreKnown", testReusers},
 		{"RemovedSweepIsGone", testRemoved},
+		{"WorkersStayAside", testAside},
 		{"CommitIsAllOrNone", testAllOrNone},
 		{"RecordsAreCopied", testCopies},
 		{"ReadersSeeWhatWasCommitted", testReaders},
