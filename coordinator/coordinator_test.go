@@ -27,8 +27,8 @@ type world struct {
 	*testing.T
 	*coordinator.Coordinator
 	store   *storetest.Fault
-	metrics coordinator.MetricStore
-	logs    *storetest.MemLogs
+	metrics *storetest.FaultMetrics
+	logs    *storetest.FaultLogs
 	files   *storetest.MemCheckpoints
 	quota   coordinator.Quota
 	log     strings.Builder
@@ -38,8 +38,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{
 		T: t, store: &storetest.Fault{Store: storetest.NewMem()},
-		metrics: &storetest.MemMetrics{}, logs: &storetest.MemLogs{},
-		files: &storetest.MemCheckpoints{},
+		metrics: &storetest.FaultMetrics{MetricStore: &storetest.MemMetrics{}},
+		logs:    &storetest.FaultLogs{LogStore: &storetest.MemLogs{}},
+		files:   &storetest.MemCheckpoints{},
 	}
 	w.start(nil)
 	return w
@@ -542,42 +543,6 @@ func TestPointsAreCountedOnce(t *testing.T) {
 			t.Errorf("series %v, %v", values, err)
 		}
 		w.want("s", sweeps.SweepFinished, "0 finished 1 loss 0.5")
-	})
-}
-
-// brokenMetrics is a metric store whose disk is full.
-type brokenMetrics struct {
-	storetest.MemMetrics
-	full bool
-}
-
-func (m *brokenMetrics) Append(batches []coordinator.Batch) ([]int64, error) {
-	if m.full {
-		return nil, fmt.Errorf("%w: no space left on device", sweeps.ErrStorage)
-	}
-	return m.MemMetrics.Append(batches)
-}
-
-// Points that cannot be recorded are not acknowledged: the worker keeps them and says them
-// again in its next session.
-func TestPointsOnAFullDisk(t *testing.T) {
-	bubble(t, func(w *world) {
-		w.end()
-		broken := &brokenMetrics{full: true}
-		w.metrics = broken
-		w.start(nil)
-		w.submit("s", 1, "")
-		a := w.connect("a", 1)
-		a.wantSaid("start s/0#1")
-		a.points(at("s", 0, 1), 0, 1)
-		if said := a.said(); !strings.HasPrefix(said, "over: ") {
-			t.Errorf("told %q", said)
-		}
-		a.Close()
-		broken.full = false
-		a = w.connect("a", 1, at("s", 0, 1))
-		a.points(at("s", 0, 1), 0, 1)
-		a.wantSaid("points of s/0#1 below 1")
 	})
 }
 
