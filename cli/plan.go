@@ -23,13 +23,18 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Show what a sweep file expands to; run nothing",
 		Long: `Plan lists the trials of a sweep file. Expansion is lazy: the first trials of a huge grid
 come at once. A summary, with the number of points that constraints exclude, goes to
-standard error.`,
+standard error. Where results are reused it tells how many there are already, on this home or at
+the coordinator.`,
 		Example: `  swath plan sweeps/library/vit-heads.yaml
   swath plan sweep.yaml --json --limit 5`,
 		Args: exactArgs(1, "one sweep file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("limit") && limit < 0 {
 				return fmt.Errorf("--limit %d: want 0 or more", limit)
+			}
+			reuse, err := reuseOf(cmd.Flags())
+			if err != nil {
+				return err
 			}
 			f, err := a.load(args[0])
 			if err != nil {
@@ -46,12 +51,18 @@ standard error.`,
 			if err := a.plan(cmd.Context(), f, asJSON, limit); err != nil {
 				return err
 			}
+			if reuse == nil && f.spec.Reuse || reuse != nil && *reuse {
+				if err := a.planReuse(cmd.Context(), f); err != nil {
+					return err
+				}
+			}
 			if f.spec.Trainer != "" {
 				return f.checkTrainer() // what run would say
 			}
 			return nil
 		},
 	}
+	addReuseFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line and trial: index, id, params, argv")
 	cmd.Flags().Int64Var(&limit, "limit", 0, "list at most so many trials (default 50, with --json all)")
 	return cmd

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,9 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/pflag"
+
+	"swath/proto/wire"
+	"swath/sweeps"
 )
 
 func addReuseFlags(f *pflag.FlagSet) {
@@ -80,4 +84,28 @@ func digestFile(sum io.Writer, name, path string) bool {
 	}
 	_, _ = fmt.Fprintf(sum, "%q %s\n", name, content) // a hash takes everything
 	return true
+}
+
+// planReuse says how many trials of the file would take over a result. Where nobody can be
+// asked there is nothing to take over either, as far as is known.
+func (a *app) planReuse(ctx context.Context, f *sweepFile) error {
+	cl, err := a.connect(ctx, toRead)
+	if errors.Is(err, sweeps.ErrUnavailable) {
+		a.note("reuse: %s", oneLine(err))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer cl.close()
+	n, of, err := cl.FindReusable(ctx, wire.Submission{Source: f.source, File: f.file, Program: f.programDigest()})
+	if err != nil {
+		return err
+	}
+	which := "trials"
+	if of < f.count.Trials || !f.count.Bounded {
+		which = "first trials"
+	}
+	a.note("reuse: of the %s %s %s would take over a result that is there already", thousands(of), which, thousands(n))
+	return nil
 }

@@ -30,7 +30,12 @@ func TestReuse(t *testing.T) {
 	script("echo loss=3 from $1")
 	swath(t, "run", file("first", "1, 2"), "--home", home).want(t, 0)
 	more := file("second", "1, 2, 3")
+	swath(t, "plan", more, "--home", home).want(t, 0).says(t, "of the 3 trials 2 would take over a result")
 	swath(t, "run", more, "--home", home).want(t, 0).says(t, "2 reused", "3 finished")
+	swath(t, "plan", more, "--home", home).want(t, 0).says(t, "of the 3 trials 3 would")
+	if o := swath(t, "plan", more, "--home", home, "--no-reuse").want(t, 0); strings.Contains(o.err, "take over") {
+		t.Errorf("planned against the user's word:\n%s", o.err)
+	}
 	o := swath(t, "results", "second", "--home", home, "--format", "csv", "--sort", "index", "--columns", "index,loss,attempts,reused_from").want(t, 0)
 	if want := "index,loss,attempts,reused_from\n0,3,0,first/0#1\n1,3,0,first/1#1\n2,3,1,\n"; o.out != want {
 		t.Errorf("results:\n%swant:\n%s", o.out, want)
@@ -45,6 +50,7 @@ func TestReuse(t *testing.T) {
 		t.Errorf("reused against the user's word:\n%s", o.err)
 	}
 	script("echo loss=2 from $1")
+	swath(t, "plan", more, "--home", home).want(t, 0).says(t, "of the 3 trials 0 would")
 	swath(t, "run", more, "--home", home, "--name", "fourth").want(t, 0)
 	o = swath(t, "results", "fourth", "--home", home, "--format", "csv", "--columns", "loss").want(t, 0)
 	if o.out != "loss\n2\n2\n2\n" {

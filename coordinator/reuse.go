@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -107,4 +109,67 @@ func (c *Coordinator) answer(q dispatch.Lookup) (dispatch.Found, error) {
 		}
 	}
 	return dispatch.Found{Sweep: q.Sweep, First: q.First, Origins: found}, nil
+}
+
+// maxReusable is how many trials of a file are looked up for whoever only asks.
+const maxReusable = 100_000
+
+// FindReusable tells how many of a file's first trials would take over a result if it were
+// submitted now, with reuse, and how many were looked at. It reads the store, not the loop's
+// state: a home is asked in the same way where no coordinator runs.
+func (c *Coordinator) FindReusable(ctx context.Context, s Submission) (reusable, trials int64, err error) {
+	l, err := parse(s.Source, s.File)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := l.spec.CheckReuse(); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", s.File, err)
+	}
+	list, err := c.store.Sweeps()
+	if err != nil {
+		return 0, 0, fmt.Errorf("list the sweeps: %w", err)
+	}
+	of, basis := map[sweeps.SweepID]bool{}, l.spec.Basis(s.Program)
+	for _, sw := range list {
+		if b := sw.Basis; b == basis || b == "" && c.oldBasis(sw.ID) == basis {
+			of[sw.ID] = true
+		}
+	}
+	most := int64(maxReusable)
+	if limit := l.plan.RunCap(); limit > 0 {
+		most = min(most, limit)
+	}
+	var ids []sweeps.TrialID
+	look := func() error {
+		found, err := c.store.Finished(ids, of)
+		if err != nil {
+			return fmt.Errorf("look up results to reuse: %w", err)
+		}
+		for _, t := range found {
+			if t != nil {
+				reusable++
+			}
+		}
+		ids = ids[:0]
+		return nil
+	}
+	for i := int64(0); i < min(l.plan.Size(), 10*maxReusable) && trials < most; i++ {
+		if ctx.Err() != nil {
+			return 0, 0, ctx.Err()
+		}
+		p, err := l.plan.At(i)
+		if errors.Is(err, sweeps.ErrExcluded) {
+			continue
+		}
+		trials++
+		if err != nil {
+			continue // it will fail
+		}
+		if ids = append(ids, p.ID); len(ids) == 1000 {
+			if err := look(); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+	return reusable, trials, look()
 }

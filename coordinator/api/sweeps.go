@@ -114,6 +114,14 @@ func (s *sweepService) RerunSweep(ctx context.Context, r *pb.RerunSweepRequest) 
 	return &pb.RerunSweepResponse{Sweep: statusToProto(st), Trials: n}, nil
 }
 
+func (s *sweepService) FindReusable(ctx context.Context, r *pb.FindReusableRequest) (*pb.FindReusableResponse, error) {
+	reusable, trials, err := s.c.FindReusable(ctx, coordinator.Submission{Source: r.GetSource(), File: r.GetFile(), Program: r.GetProgram()})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.FindReusableResponse{Reusable: reusable, Trials: trials}, nil
+}
+
 func (s *sweepService) RemoveSweep(ctx context.Context, r *pb.RemoveSweepRequest) (*pb.RemoveSweepResponse, error) {
 	st, err := s.c.Remove(ctx, r.GetSweep())
 	if err != nil {

@@ -168,6 +168,16 @@ func (c *Client) Rerun(ctx context.Context, nameOrID string, failed bool, indice
 	return st, r.GetTrials(), err
 }
 
+// FindReusable tells how many of the first trials of a sweep file would take over a result if
+// it were submitted now, with reuse, and how many were looked at: not all of very many.
+func (c *Client) FindReusable(ctx context.Context, s Submission) (reusable, trials int64, err error) {
+	r, err := c.sweeps.FindReusable(ctx, &pb.FindReusableRequest{Source: s.Source, File: s.File, Program: s.Program})
+	if err != nil {
+		return 0, 0, c.explain(err)
+	}
+	return r.GetReusable(), r.GetTrials(), nil
+}
+
 // Remove removes a sweep that has ended, with all that was recorded of it, and tells what it
 // was.
 func (c *Client) Remove(ctx context.Context, nameOrID string) (*SweepStatus, error) {

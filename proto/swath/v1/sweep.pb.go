@@ -819,6 +819,121 @@ func (x *SubmitRequest) GetProgram() string {
 	return ""
 }
 
+// FindReusableRequest is as in SubmitRequest.
+type FindReusableRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        []byte                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Program       string                 `protobuf:"bytes,3,opt,name=program,proto3" json:"program,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindReusableRequest) Reset() {
+	*x = FindReusableRequest{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindReusableRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindReusableRequest) ProtoMessage() {}
+
+func (x *FindReusableRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindReusableRequest.ProtoReflect.Descriptor instead.
+func (*FindReusableRequest) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *FindReusableRequest) GetSource() []byte {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *FindReusableRequest) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *FindReusableRequest) GetProgram() string {
+	if x != nil {
+		return x.Program
+	}
+	return ""
+}
+
+// FindReusableResponse tells of the first trials of the file, not of all if there are very
+// many.
+type FindReusableResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reusable      int64                  `protobuf:"varint,1,opt,name=reusable,proto3" json:"reusable,omitempty"`
+	Trials        int64                  `protobuf:"varint,2,opt,name=trials,proto3" json:"trials,omitempty"` // that were looked at
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindReusableResponse) Reset() {
+	*x = FindReusableResponse{}
+	mi := &file_swath_v1_sweep_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindReusableResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindReusableResponse) ProtoMessage() {}
+
+func (x *FindReusableResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_sweep_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindReusableResponse.ProtoReflect.Descriptor instead.
+func (*FindReusableResponse) Descriptor() ([]byte, []int) {
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *FindReusableResponse) GetReusable() int64 {
+	if x != nil {
+		return x.Reusable
+	}
+	return 0
+}
+
+func (x *FindReusableResponse) GetTrials() int64 {
+	if x != nil {
+		return x.Trials
+	}
+	return 0
+}
+
 // SubmitResponse is the sweep as recorded.
 type SubmitResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -829,7 +944,7 @@ type SubmitResponse struct {
 
 func (x *SubmitResponse) Reset() {
 	*x = SubmitResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[6]
+	mi := &file_swath_v1_sweep_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +956,7 @@ func (x *SubmitResponse) String() string {
 func (*SubmitResponse) ProtoMessage() {}
 
 func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[6]
+	mi := &file_swath_v1_sweep_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +969,7 @@ func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{6}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubmitResponse) GetSweep() *Sweep {
@@ -873,7 +988,7 @@ type ListSweepsRequest struct {
 
 func (x *ListSweepsRequest) Reset() {
 	*x = ListSweepsRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[7]
+	mi := &file_swath_v1_sweep_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1000,7 @@ func (x *ListSweepsRequest) String() string {
 func (*ListSweepsRequest) ProtoMessage() {}
 
 func (x *ListSweepsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[7]
+	mi := &file_swath_v1_sweep_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1013,7 @@ func (x *ListSweepsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSweepsRequest.ProtoReflect.Descriptor instead.
 func (*ListSweepsRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{7}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{9}
 }
 
 // ListSweepsResponse has the sweeps without their source.
@@ -911,7 +1026,7 @@ type ListSweepsResponse struct {
 
 func (x *ListSweepsResponse) Reset() {
 	*x = ListSweepsResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[8]
+	mi := &file_swath_v1_sweep_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1038,7 @@ func (x *ListSweepsResponse) String() string {
 func (*ListSweepsResponse) ProtoMessage() {}
 
 func (x *ListSweepsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[8]
+	mi := &file_swath_v1_sweep_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1051,7 @@ func (x *ListSweepsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSweepsResponse.ProtoReflect.Descriptor instead.
 func (*ListSweepsResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{8}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListSweepsResponse) GetSweeps() []*Sweep {
@@ -956,7 +1071,7 @@ type GetSweepRequest struct {
 
 func (x *GetSweepRequest) Reset() {
 	*x = GetSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[9]
+	mi := &file_swath_v1_sweep_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1083,7 @@ func (x *GetSweepRequest) String() string {
 func (*GetSweepRequest) ProtoMessage() {}
 
 func (x *GetSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[9]
+	mi := &file_swath_v1_sweep_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1096,7 @@ func (x *GetSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSweepRequest.ProtoReflect.Descriptor instead.
 func (*GetSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{9}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetSweepRequest) GetSweep() string {
@@ -1003,7 +1118,7 @@ type GetSweepResponse struct {
 
 func (x *GetSweepResponse) Reset() {
 	*x = GetSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[10]
+	mi := &file_swath_v1_sweep_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1130,7 @@ func (x *GetSweepResponse) String() string {
 func (*GetSweepResponse) ProtoMessage() {}
 
 func (x *GetSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[10]
+	mi := &file_swath_v1_sweep_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1143,7 @@ func (x *GetSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSweepResponse.ProtoReflect.Descriptor instead.
 func (*GetSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{10}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSweepResponse) GetSweep() *Sweep {
@@ -1062,7 +1177,7 @@ type WatchSweepRequest struct {
 
 func (x *WatchSweepRequest) Reset() {
 	*x = WatchSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[11]
+	mi := &file_swath_v1_sweep_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1189,7 @@ func (x *WatchSweepRequest) String() string {
 func (*WatchSweepRequest) ProtoMessage() {}
 
 func (x *WatchSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[11]
+	mi := &file_swath_v1_sweep_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1202,7 @@ func (x *WatchSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSweepRequest.ProtoReflect.Descriptor instead.
 func (*WatchSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{11}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchSweepRequest) GetSweep() string {
@@ -1113,7 +1228,7 @@ type WatchSweepResponse struct {
 
 func (x *WatchSweepResponse) Reset() {
 	*x = WatchSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[12]
+	mi := &file_swath_v1_sweep_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1240,7 @@ func (x *WatchSweepResponse) String() string {
 func (*WatchSweepResponse) ProtoMessage() {}
 
 func (x *WatchSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[12]
+	mi := &file_swath_v1_sweep_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1253,7 @@ func (x *WatchSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSweepResponse.ProtoReflect.Descriptor instead.
 func (*WatchSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{12}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchSweepResponse) GetSweep() *Sweep {
@@ -1186,7 +1301,7 @@ type CancelSweepRequest struct {
 
 func (x *CancelSweepRequest) Reset() {
 	*x = CancelSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[13]
+	mi := &file_swath_v1_sweep_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1313,7 @@ func (x *CancelSweepRequest) String() string {
 func (*CancelSweepRequest) ProtoMessage() {}
 
 func (x *CancelSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[13]
+	mi := &file_swath_v1_sweep_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1326,7 @@ func (x *CancelSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSweepRequest.ProtoReflect.Descriptor instead.
 func (*CancelSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{13}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelSweepRequest) GetSweep() string {
@@ -1231,7 +1346,7 @@ type CancelSweepResponse struct {
 
 func (x *CancelSweepResponse) Reset() {
 	*x = CancelSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[14]
+	mi := &file_swath_v1_sweep_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1358,7 @@ func (x *CancelSweepResponse) String() string {
 func (*CancelSweepResponse) ProtoMessage() {}
 
 func (x *CancelSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[14]
+	mi := &file_swath_v1_sweep_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1371,7 @@ func (x *CancelSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSweepResponse.ProtoReflect.Descriptor instead.
 func (*CancelSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{14}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelSweepResponse) GetSweep() *Sweep {
@@ -1276,7 +1391,7 @@ type PauseSweepRequest struct {
 
 func (x *PauseSweepRequest) Reset() {
 	*x = PauseSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[15]
+	mi := &file_swath_v1_sweep_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1403,7 @@ func (x *PauseSweepRequest) String() string {
 func (*PauseSweepRequest) ProtoMessage() {}
 
 func (x *PauseSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[15]
+	mi := &file_swath_v1_sweep_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1416,7 @@ func (x *PauseSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSweepRequest.ProtoReflect.Descriptor instead.
 func (*PauseSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{15}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PauseSweepRequest) GetSweep() string {
@@ -1321,7 +1436,7 @@ type PauseSweepResponse struct {
 
 func (x *PauseSweepResponse) Reset() {
 	*x = PauseSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[16]
+	mi := &file_swath_v1_sweep_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1448,7 @@ func (x *PauseSweepResponse) String() string {
 func (*PauseSweepResponse) ProtoMessage() {}
 
 func (x *PauseSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[16]
+	mi := &file_swath_v1_sweep_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1461,7 @@ func (x *PauseSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSweepResponse.ProtoReflect.Descriptor instead.
 func (*PauseSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{16}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PauseSweepResponse) GetSweep() *Sweep {
@@ -1366,7 +1481,7 @@ type ResumeSweepRequest struct {
 
 func (x *ResumeSweepRequest) Reset() {
 	*x = ResumeSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[17]
+	mi := &file_swath_v1_sweep_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1493,7 @@ func (x *ResumeSweepRequest) String() string {
 func (*ResumeSweepRequest) ProtoMessage() {}
 
 func (x *ResumeSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[17]
+	mi := &file_swath_v1_sweep_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1506,7 @@ func (x *ResumeSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSweepRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{17}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResumeSweepRequest) GetSweep() string {
@@ -1411,7 +1526,7 @@ type ResumeSweepResponse struct {
 
 func (x *ResumeSweepResponse) Reset() {
 	*x = ResumeSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[18]
+	mi := &file_swath_v1_sweep_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1538,7 @@ func (x *ResumeSweepResponse) String() string {
 func (*ResumeSweepResponse) ProtoMessage() {}
 
 func (x *ResumeSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[18]
+	mi := &file_swath_v1_sweep_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1551,7 @@ func (x *ResumeSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSweepResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{18}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResumeSweepResponse) GetSweep() *Sweep {
@@ -1459,7 +1574,7 @@ type RerunSweepRequest struct {
 
 func (x *RerunSweepRequest) Reset() {
 	*x = RerunSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[19]
+	mi := &file_swath_v1_sweep_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1586,7 @@ func (x *RerunSweepRequest) String() string {
 func (*RerunSweepRequest) ProtoMessage() {}
 
 func (x *RerunSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[19]
+	mi := &file_swath_v1_sweep_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1599,7 @@ func (x *RerunSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunSweepRequest.ProtoReflect.Descriptor instead.
 func (*RerunSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{19}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RerunSweepRequest) GetSweep() string {
@@ -1519,7 +1634,7 @@ type RerunSweepResponse struct {
 
 func (x *RerunSweepResponse) Reset() {
 	*x = RerunSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[20]
+	mi := &file_swath_v1_sweep_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1646,7 @@ func (x *RerunSweepResponse) String() string {
 func (*RerunSweepResponse) ProtoMessage() {}
 
 func (x *RerunSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[20]
+	mi := &file_swath_v1_sweep_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1659,7 @@ func (x *RerunSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RerunSweepResponse.ProtoReflect.Descriptor instead.
 func (*RerunSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{20}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RerunSweepResponse) GetSweep() *Sweep {
@@ -1571,7 +1686,7 @@ type RemoveSweepRequest struct {
 
 func (x *RemoveSweepRequest) Reset() {
 	*x = RemoveSweepRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	mi := &file_swath_v1_sweep_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1698,7 @@ func (x *RemoveSweepRequest) String() string {
 func (*RemoveSweepRequest) ProtoMessage() {}
 
 func (x *RemoveSweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[21]
+	mi := &file_swath_v1_sweep_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1711,7 @@ func (x *RemoveSweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveSweepRequest.ProtoReflect.Descriptor instead.
 func (*RemoveSweepRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{21}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RemoveSweepRequest) GetSweep() string {
@@ -1616,7 +1731,7 @@ type RemoveSweepResponse struct {
 
 func (x *RemoveSweepResponse) Reset() {
 	*x = RemoveSweepResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	mi := &file_swath_v1_sweep_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1743,7 @@ func (x *RemoveSweepResponse) String() string {
 func (*RemoveSweepResponse) ProtoMessage() {}
 
 func (x *RemoveSweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[22]
+	mi := &file_swath_v1_sweep_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1756,7 @@ func (x *RemoveSweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveSweepResponse.ProtoReflect.Descriptor instead.
 func (*RemoveSweepResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{22}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RemoveSweepResponse) GetSweep() *Sweep {
@@ -1661,7 +1776,7 @@ type ListTrialsRequest struct {
 
 func (x *ListTrialsRequest) Reset() {
 	*x = ListTrialsRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[23]
+	mi := &file_swath_v1_sweep_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1788,7 @@ func (x *ListTrialsRequest) String() string {
 func (*ListTrialsRequest) ProtoMessage() {}
 
 func (x *ListTrialsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[23]
+	mi := &file_swath_v1_sweep_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1801,7 @@ func (x *ListTrialsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrialsRequest.ProtoReflect.Descriptor instead.
 func (*ListTrialsRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{23}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListTrialsRequest) GetSweep() string {
@@ -1706,7 +1821,7 @@ type ListTrialsResponse struct {
 
 func (x *ListTrialsResponse) Reset() {
 	*x = ListTrialsResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[24]
+	mi := &file_swath_v1_sweep_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1833,7 @@ func (x *ListTrialsResponse) String() string {
 func (*ListTrialsResponse) ProtoMessage() {}
 
 func (x *ListTrialsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[24]
+	mi := &file_swath_v1_sweep_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1846,7 @@ func (x *ListTrialsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrialsResponse.ProtoReflect.Descriptor instead.
 func (*ListTrialsResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{24}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListTrialsResponse) GetTrials() []*Trial {
@@ -1753,7 +1868,7 @@ type ReadSeriesRequest struct {
 
 func (x *ReadSeriesRequest) Reset() {
 	*x = ReadSeriesRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[25]
+	mi := &file_swath_v1_sweep_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1880,7 @@ func (x *ReadSeriesRequest) String() string {
 func (*ReadSeriesRequest) ProtoMessage() {}
 
 func (x *ReadSeriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[25]
+	mi := &file_swath_v1_sweep_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1893,7 @@ func (x *ReadSeriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSeriesRequest.ProtoReflect.Descriptor instead.
 func (*ReadSeriesRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{25}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadSeriesRequest) GetSweep() string {
@@ -1814,7 +1929,7 @@ type ReadSeriesResponse struct {
 
 func (x *ReadSeriesResponse) Reset() {
 	*x = ReadSeriesResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[26]
+	mi := &file_swath_v1_sweep_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1941,7 @@ func (x *ReadSeriesResponse) String() string {
 func (*ReadSeriesResponse) ProtoMessage() {}
 
 func (x *ReadSeriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[26]
+	mi := &file_swath_v1_sweep_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1954,7 @@ func (x *ReadSeriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSeriesResponse.ProtoReflect.Descriptor instead.
 func (*ReadSeriesResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{26}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadSeriesResponse) GetTrialId() string {
@@ -1875,7 +1990,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[27]
+	mi := &file_swath_v1_sweep_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2002,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[27]
+	mi := &file_swath_v1_sweep_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2015,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{27}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReadLogRequest) GetTrial() string {
@@ -1935,7 +2050,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[28]
+	mi := &file_swath_v1_sweep_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2062,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[28]
+	mi := &file_swath_v1_sweep_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2075,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{28}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReadLogResponse) GetStream() LogStream {
@@ -1986,7 +2101,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[29]
+	mi := &file_swath_v1_sweep_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2113,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[29]
+	mi := &file_swath_v1_sweep_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2126,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{29}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{31}
 }
 
 // ListWorkersResponse has the workers.
@@ -2024,7 +2139,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[30]
+	mi := &file_swath_v1_sweep_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2151,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[30]
+	mi := &file_swath_v1_sweep_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2164,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{30}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -2070,7 +2185,7 @@ type AdmitWorkerRequest struct {
 
 func (x *AdmitWorkerRequest) Reset() {
 	*x = AdmitWorkerRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[31]
+	mi := &file_swath_v1_sweep_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2197,7 @@ func (x *AdmitWorkerRequest) String() string {
 func (*AdmitWorkerRequest) ProtoMessage() {}
 
 func (x *AdmitWorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[31]
+	mi := &file_swath_v1_sweep_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2210,7 @@ func (x *AdmitWorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdmitWorkerRequest.ProtoReflect.Descriptor instead.
 func (*AdmitWorkerRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{31}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AdmitWorkerRequest) GetWorker() string {
@@ -2122,7 +2237,7 @@ type AdmitWorkerResponse struct {
 
 func (x *AdmitWorkerResponse) Reset() {
 	*x = AdmitWorkerResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[32]
+	mi := &file_swath_v1_sweep_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2249,7 @@ func (x *AdmitWorkerResponse) String() string {
 func (*AdmitWorkerResponse) ProtoMessage() {}
 
 func (x *AdmitWorkerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[32]
+	mi := &file_swath_v1_sweep_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2262,7 @@ func (x *AdmitWorkerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdmitWorkerResponse.ProtoReflect.Descriptor instead.
 func (*AdmitWorkerResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{32}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AdmitWorkerResponse) GetWorker() *Worker {
@@ -2167,7 +2282,7 @@ type ExplainTrialRequest struct {
 
 func (x *ExplainTrialRequest) Reset() {
 	*x = ExplainTrialRequest{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[33]
+	mi := &file_swath_v1_sweep_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2294,7 @@ func (x *ExplainTrialRequest) String() string {
 func (*ExplainTrialRequest) ProtoMessage() {}
 
 func (x *ExplainTrialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[33]
+	mi := &file_swath_v1_sweep_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2307,7 @@ func (x *ExplainTrialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTrialRequest.ProtoReflect.Descriptor instead.
 func (*ExplainTrialRequest) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{33}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ExplainTrialRequest) GetTrial() string {
@@ -2212,7 +2327,7 @@ type ExplainTrialResponse struct {
 
 func (x *ExplainTrialResponse) Reset() {
 	*x = ExplainTrialResponse{}
-	mi := &file_swath_v1_sweep_proto_msgTypes[34]
+	mi := &file_swath_v1_sweep_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2339,7 @@ func (x *ExplainTrialResponse) String() string {
 func (*ExplainTrialResponse) ProtoMessage() {}
 
 func (x *ExplainTrialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_sweep_proto_msgTypes[34]
+	mi := &file_swath_v1_sweep_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2352,7 @@ func (x *ExplainTrialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTrialResponse.ProtoReflect.Descriptor instead.
 func (*ExplainTrialResponse) Descriptor() ([]byte, []int) {
-	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{34}
+	return file_swath_v1_sweep_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ExplainTrialResponse) GetSentences() []string {
@@ -2345,7 +2460,14 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\bwork_dir\x18\x05 \x01(\tR\aworkDir\x12\x19\n" +
 	"\x05reuse\x18\x06 \x01(\bH\x00R\x05reuse\x88\x01\x01\x12\x18\n" +
 	"\aprogram\x18\a \x01(\tR\aprogramB\b\n" +
-	"\x06_reuse\"7\n" +
+	"\x06_reuse\"[\n" +
+	"\x13FindReusableRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\fR\x06source\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x18\n" +
+	"\aprogram\x18\x03 \x01(\tR\aprogram\"J\n" +
+	"\x14FindReusableResponse\x12\x1a\n" +
+	"\breusable\x18\x01 \x01(\x03R\breusable\x12\x16\n" +
+	"\x06trials\x18\x02 \x01(\x03R\x06trials\"7\n" +
 	"\x0eSubmitResponse\x12%\n" +
 	"\x05sweep\x18\x01 \x01(\v2\x0f.swath.v1.SweepR\x05sweep\"\x13\n" +
 	"\x11ListSweepsRequest\"=\n" +
@@ -2418,9 +2540,10 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x13ExplainTrialRequest\x12\x14\n" +
 	"\x05trial\x18\x01 \x01(\tR\x05trial\"4\n" +
 	"\x14ExplainTrialResponse\x12\x1c\n" +
-	"\tsentences\x18\x01 \x03(\tR\tsentences2\xd7\b\n" +
+	"\tsentences\x18\x01 \x03(\tR\tsentences2\xa6\t\n" +
 	"\fSweepService\x12;\n" +
-	"\x06Submit\x12\x17.swath.v1.SubmitRequest\x1a\x18.swath.v1.SubmitResponse\x12G\n" +
+	"\x06Submit\x12\x17.swath.v1.SubmitRequest\x1a\x18.swath.v1.SubmitResponse\x12M\n" +
+	"\fFindReusable\x12\x1d.swath.v1.FindReusableRequest\x1a\x1e.swath.v1.FindReusableResponse\x12G\n" +
 	"\n" +
 	"ListSweeps\x12\x1b.swath.v1.ListSweepsRequest\x1a\x1c.swath.v1.ListSweepsResponse\x12A\n" +
 	"\bGetSweep\x12\x19.swath.v1.GetSweepRequest\x1a\x1a.swath.v1.GetSweepResponse\x12I\n" +
@@ -2454,7 +2577,7 @@ func file_swath_v1_sweep_proto_rawDescGZIP() []byte {
 	return file_swath_v1_sweep_proto_rawDescData
 }
 
-var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_swath_v1_sweep_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_swath_v1_sweep_proto_goTypes = []any{
 	(*Sweep)(nil),                 // 0: swath.v1.Sweep
 	(*Counts)(nil),                // 1: swath.v1.Counts
@@ -2462,63 +2585,65 @@ var file_swath_v1_sweep_proto_goTypes = []any{
 	(*Summary)(nil),               // 3: swath.v1.Summary
 	(*Worker)(nil),                // 4: swath.v1.Worker
 	(*SubmitRequest)(nil),         // 5: swath.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 6: swath.v1.SubmitResponse
-	(*ListSweepsRequest)(nil),     // 7: swath.v1.ListSweepsRequest
-	(*ListSweepsResponse)(nil),    // 8: swath.v1.ListSweepsResponse
-	(*GetSweepRequest)(nil),       // 9: swath.v1.GetSweepRequest
-	(*GetSweepResponse)(nil),      // 10: swath.v1.GetSweepResponse
-	(*WatchSweepRequest)(nil),     // 11: swath.v1.WatchSweepRequest
-	(*WatchSweepResponse)(nil),    // 12: swath.v1.WatchSweepResponse
-	(*CancelSweepRequest)(nil),    // 13: swath.v1.CancelSweepRequest
-	(*CancelSweepResponse)(nil),   // 14: swath.v1.CancelSweepResponse
-	(*PauseSweepRequest)(nil),     // 15: swath.v1.PauseSweepRequest
-	(*PauseSweepResponse)(nil),    // 16: swath.v1.PauseSweepResponse
-	(*ResumeSweepRequest)(nil),    // 17: swath.v1.ResumeSweepRequest
-	(*ResumeSweepResponse)(nil),   // 18: swath.v1.ResumeSweepResponse
-	(*RerunSweepRequest)(nil),     // 19: swath.v1.RerunSweepRequest
-	(*RerunSweepResponse)(nil),    // 20: swath.v1.RerunSweepResponse
-	(*RemoveSweepRequest)(nil),    // 21: swath.v1.RemoveSweepRequest
-	(*RemoveSweepResponse)(nil),   // 22: swath.v1.RemoveSweepResponse
-	(*ListTrialsRequest)(nil),     // 23: swath.v1.ListTrialsRequest
-	(*ListTrialsResponse)(nil),    // 24: swath.v1.ListTrialsResponse
-	(*ReadSeriesRequest)(nil),     // 25: swath.v1.ReadSeriesRequest
-	(*ReadSeriesResponse)(nil),    // 26: swath.v1.ReadSeriesResponse
-	(*ReadLogRequest)(nil),        // 27: swath.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),       // 28: swath.v1.ReadLogResponse
-	(*ListWorkersRequest)(nil),    // 29: swath.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),   // 30: swath.v1.ListWorkersResponse
-	(*AdmitWorkerRequest)(nil),    // 31: swath.v1.AdmitWorkerRequest
-	(*AdmitWorkerResponse)(nil),   // 32: swath.v1.AdmitWorkerResponse
-	(*ExplainTrialRequest)(nil),   // 33: swath.v1.ExplainTrialRequest
-	(*ExplainTrialResponse)(nil),  // 34: swath.v1.ExplainTrialResponse
-	nil,                           // 35: swath.v1.Trial.MetricsEntry
-	nil,                           // 36: swath.v1.Worker.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
-	(*KeptCheckpoint)(nil),        // 38: swath.v1.KeptCheckpoint
-	(*Outcome)(nil),               // 39: swath.v1.Outcome
-	(*Checkpoint)(nil),            // 40: swath.v1.Checkpoint
-	(*AttemptRef)(nil),            // 41: swath.v1.AttemptRef
-	(*Resources)(nil),             // 42: swath.v1.Resources
-	(*Gpu)(nil),                   // 43: swath.v1.Gpu
-	(*Point)(nil),                 // 44: swath.v1.Point
-	(LogStream)(0),                // 45: swath.v1.LogStream
+	(*FindReusableRequest)(nil),   // 6: swath.v1.FindReusableRequest
+	(*FindReusableResponse)(nil),  // 7: swath.v1.FindReusableResponse
+	(*SubmitResponse)(nil),        // 8: swath.v1.SubmitResponse
+	(*ListSweepsRequest)(nil),     // 9: swath.v1.ListSweepsRequest
+	(*ListSweepsResponse)(nil),    // 10: swath.v1.ListSweepsResponse
+	(*GetSweepRequest)(nil),       // 11: swath.v1.GetSweepRequest
+	(*GetSweepResponse)(nil),      // 12: swath.v1.GetSweepResponse
+	(*WatchSweepRequest)(nil),     // 13: swath.v1.WatchSweepRequest
+	(*WatchSweepResponse)(nil),    // 14: swath.v1.WatchSweepResponse
+	(*CancelSweepRequest)(nil),    // 15: swath.v1.CancelSweepRequest
+	(*CancelSweepResponse)(nil),   // 16: swath.v1.CancelSweepResponse
+	(*PauseSweepRequest)(nil),     // 17: swath.v1.PauseSweepRequest
+	(*PauseSweepResponse)(nil),    // 18: swath.v1.PauseSweepResponse
+	(*ResumeSweepRequest)(nil),    // 19: swath.v1.ResumeSweepRequest
+	(*ResumeSweepResponse)(nil),   // 20: swath.v1.ResumeSweepResponse
+	(*RerunSweepRequest)(nil),     // 21: swath.v1.RerunSweepRequest
+	(*RerunSweepResponse)(nil),    // 22: swath.v1.RerunSweepResponse
+	(*RemoveSweepRequest)(nil),    // 23: swath.v1.RemoveSweepRequest
+	(*RemoveSweepResponse)(nil),   // 24: swath.v1.RemoveSweepResponse
+	(*ListTrialsRequest)(nil),     // 25: swath.v1.ListTrialsRequest
+	(*ListTrialsResponse)(nil),    // 26: swath.v1.ListTrialsResponse
+	(*ReadSeriesRequest)(nil),     // 27: swath.v1.ReadSeriesRequest
+	(*ReadSeriesResponse)(nil),    // 28: swath.v1.ReadSeriesResponse
+	(*ReadLogRequest)(nil),        // 29: swath.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),       // 30: swath.v1.ReadLogResponse
+	(*ListWorkersRequest)(nil),    // 31: swath.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),   // 32: swath.v1.ListWorkersResponse
+	(*AdmitWorkerRequest)(nil),    // 33: swath.v1.AdmitWorkerRequest
+	(*AdmitWorkerResponse)(nil),   // 34: swath.v1.AdmitWorkerResponse
+	(*ExplainTrialRequest)(nil),   // 35: swath.v1.ExplainTrialRequest
+	(*ExplainTrialResponse)(nil),  // 36: swath.v1.ExplainTrialResponse
+	nil,                           // 37: swath.v1.Trial.MetricsEntry
+	nil,                           // 38: swath.v1.Worker.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
+	(*KeptCheckpoint)(nil),        // 40: swath.v1.KeptCheckpoint
+	(*Outcome)(nil),               // 41: swath.v1.Outcome
+	(*Checkpoint)(nil),            // 42: swath.v1.Checkpoint
+	(*AttemptRef)(nil),            // 43: swath.v1.AttemptRef
+	(*Resources)(nil),             // 44: swath.v1.Resources
+	(*Gpu)(nil),                   // 45: swath.v1.Gpu
+	(*Point)(nil),                 // 46: swath.v1.Point
+	(LogStream)(0),                // 47: swath.v1.LogStream
 }
 var file_swath_v1_sweep_proto_depIdxs = []int32{
-	37, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
-	37, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
+	39, // 0: swath.v1.Sweep.created:type_name -> google.protobuf.Timestamp
+	39, // 1: swath.v1.Sweep.ended:type_name -> google.protobuf.Timestamp
 	1,  // 2: swath.v1.Sweep.counts:type_name -> swath.v1.Counts
-	38, // 3: swath.v1.Sweep.best:type_name -> swath.v1.KeptCheckpoint
-	37, // 4: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
-	37, // 5: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
-	37, // 6: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
-	37, // 7: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
-	39, // 8: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
-	35, // 9: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
-	40, // 10: swath.v1.Trial.checkpoints:type_name -> swath.v1.Checkpoint
-	41, // 11: swath.v1.Trial.reused_from:type_name -> swath.v1.AttemptRef
-	42, // 12: swath.v1.Worker.total:type_name -> swath.v1.Resources
-	43, // 13: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
-	36, // 14: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
+	40, // 3: swath.v1.Sweep.best:type_name -> swath.v1.KeptCheckpoint
+	39, // 4: swath.v1.Trial.not_before:type_name -> google.protobuf.Timestamp
+	39, // 5: swath.v1.Trial.assigned:type_name -> google.protobuf.Timestamp
+	39, // 6: swath.v1.Trial.started:type_name -> google.protobuf.Timestamp
+	39, // 7: swath.v1.Trial.ended:type_name -> google.protobuf.Timestamp
+	41, // 8: swath.v1.Trial.outcome:type_name -> swath.v1.Outcome
+	37, // 9: swath.v1.Trial.metrics:type_name -> swath.v1.Trial.MetricsEntry
+	42, // 10: swath.v1.Trial.checkpoints:type_name -> swath.v1.Checkpoint
+	43, // 11: swath.v1.Trial.reused_from:type_name -> swath.v1.AttemptRef
+	44, // 12: swath.v1.Worker.total:type_name -> swath.v1.Resources
+	45, // 13: swath.v1.Worker.gpus:type_name -> swath.v1.Gpu
+	38, // 14: swath.v1.Worker.labels:type_name -> swath.v1.Worker.LabelsEntry
 	0,  // 15: swath.v1.SubmitResponse.sweep:type_name -> swath.v1.Sweep
 	0,  // 16: swath.v1.ListSweepsResponse.sweeps:type_name -> swath.v1.Sweep
 	0,  // 17: swath.v1.GetSweepResponse.sweep:type_name -> swath.v1.Sweep
@@ -2532,43 +2657,45 @@ var file_swath_v1_sweep_proto_depIdxs = []int32{
 	0,  // 25: swath.v1.RerunSweepResponse.sweep:type_name -> swath.v1.Sweep
 	0,  // 26: swath.v1.RemoveSweepResponse.sweep:type_name -> swath.v1.Sweep
 	2,  // 27: swath.v1.ListTrialsResponse.trials:type_name -> swath.v1.Trial
-	44, // 28: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
-	45, // 29: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
+	46, // 28: swath.v1.ReadSeriesResponse.points:type_name -> swath.v1.Point
+	47, // 29: swath.v1.ReadLogResponse.stream:type_name -> swath.v1.LogStream
 	4,  // 30: swath.v1.ListWorkersResponse.workers:type_name -> swath.v1.Worker
 	4,  // 31: swath.v1.AdmitWorkerResponse.worker:type_name -> swath.v1.Worker
 	3,  // 32: swath.v1.Trial.MetricsEntry.value:type_name -> swath.v1.Summary
 	5,  // 33: swath.v1.SweepService.Submit:input_type -> swath.v1.SubmitRequest
-	7,  // 34: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
-	9,  // 35: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
-	11, // 36: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
-	13, // 37: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
-	15, // 38: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
-	17, // 39: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
-	19, // 40: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
-	21, // 41: swath.v1.SweepService.RemoveSweep:input_type -> swath.v1.RemoveSweepRequest
-	23, // 42: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
-	25, // 43: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
-	27, // 44: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
-	29, // 45: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
-	31, // 46: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
-	33, // 47: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
-	6,  // 48: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
-	8,  // 49: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
-	10, // 50: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
-	12, // 51: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
-	14, // 52: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
-	16, // 53: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
-	18, // 54: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
-	20, // 55: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
-	22, // 56: swath.v1.SweepService.RemoveSweep:output_type -> swath.v1.RemoveSweepResponse
-	24, // 57: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
-	26, // 58: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
-	28, // 59: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
-	30, // 60: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
-	32, // 61: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
-	34, // 62: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
-	48, // [48:63] is the sub-list for method output_type
-	33, // [33:48] is the sub-list for method input_type
+	6,  // 34: swath.v1.SweepService.FindReusable:input_type -> swath.v1.FindReusableRequest
+	9,  // 35: swath.v1.SweepService.ListSweeps:input_type -> swath.v1.ListSweepsRequest
+	11, // 36: swath.v1.SweepService.GetSweep:input_type -> swath.v1.GetSweepRequest
+	13, // 37: swath.v1.SweepService.WatchSweep:input_type -> swath.v1.WatchSweepRequest
+	15, // 38: swath.v1.SweepService.CancelSweep:input_type -> swath.v1.CancelSweepRequest
+	17, // 39: swath.v1.SweepService.PauseSweep:input_type -> swath.v1.PauseSweepRequest
+	19, // 40: swath.v1.SweepService.ResumeSweep:input_type -> swath.v1.ResumeSweepRequest
+	21, // 41: swath.v1.SweepService.RerunSweep:input_type -> swath.v1.RerunSweepRequest
+	23, // 42: swath.v1.SweepService.RemoveSweep:input_type -> swath.v1.RemoveSweepRequest
+	25, // 43: swath.v1.SweepService.ListTrials:input_type -> swath.v1.ListTrialsRequest
+	27, // 44: swath.v1.SweepService.ReadSeries:input_type -> swath.v1.ReadSeriesRequest
+	29, // 45: swath.v1.SweepService.ReadLog:input_type -> swath.v1.ReadLogRequest
+	31, // 46: swath.v1.SweepService.ListWorkers:input_type -> swath.v1.ListWorkersRequest
+	33, // 47: swath.v1.SweepService.AdmitWorker:input_type -> swath.v1.AdmitWorkerRequest
+	35, // 48: swath.v1.SweepService.ExplainTrial:input_type -> swath.v1.ExplainTrialRequest
+	8,  // 49: swath.v1.SweepService.Submit:output_type -> swath.v1.SubmitResponse
+	7,  // 50: swath.v1.SweepService.FindReusable:output_type -> swath.v1.FindReusableResponse
+	10, // 51: swath.v1.SweepService.ListSweeps:output_type -> swath.v1.ListSweepsResponse
+	12, // 52: swath.v1.SweepService.GetSweep:output_type -> swath.v1.GetSweepResponse
+	14, // 53: swath.v1.SweepService.WatchSweep:output_type -> swath.v1.WatchSweepResponse
+	16, // 54: swath.v1.SweepService.CancelSweep:output_type -> swath.v1.CancelSweepResponse
+	18, // 55: swath.v1.SweepService.PauseSweep:output_type -> swath.v1.PauseSweepResponse
+	20, // 56: swath.v1.SweepService.ResumeSweep:output_type -> swath.v1.ResumeSweepResponse
+	22, // 57: swath.v1.SweepService.RerunSweep:output_type -> swath.v1.RerunSweepResponse
+	24, // 58: swath.v1.SweepService.RemoveSweep:output_type -> swath.v1.RemoveSweepResponse
+	26, // 59: swath.v1.SweepService.ListTrials:output_type -> swath.v1.ListTrialsResponse
+	28, // 60: swath.v1.SweepService.ReadSeries:output_type -> swath.v1.ReadSeriesResponse
+	30, // 61: swath.v1.SweepService.ReadLog:output_type -> swath.v1.ReadLogResponse
+	32, // 62: swath.v1.SweepService.ListWorkers:output_type -> swath.v1.ListWorkersResponse
+	34, // 63: swath.v1.SweepService.AdmitWorker:output_type -> swath.v1.AdmitWorkerResponse
+	36, // 64: swath.v1.SweepService.ExplainTrial:output_type -> swath.v1.ExplainTrialResponse
+	49, // [49:65] is the sub-list for method output_type
+	33, // [33:49] is the sub-list for method input_type
 	33, // [33:33] is the sub-list for extension type_name
 	33, // [33:33] is the sub-list for extension extendee
 	0,  // [0:33] is the sub-list for field type_name
@@ -2587,7 +2714,7 @@ func file_swath_v1_sweep_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_sweep_proto_rawDesc), len(file_swath_v1_sweep_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

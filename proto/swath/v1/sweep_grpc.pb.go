@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	SweepService_Submit_FullMethodName       = "/swath.v1.SweepService/Submit"
+	SweepService_FindReusable_FullMethodName = "/swath.v1.SweepService/FindReusable"
 	SweepService_ListSweeps_FullMethodName   = "/swath.v1.SweepService/ListSweeps"
 	SweepService_GetSweep_FullMethodName     = "/swath.v1.SweepService/GetSweep"
 	SweepService_WatchSweep_FullMethodName   = "/swath.v1.SweepService/WatchSweep"
@@ -49,6 +50,9 @@ type SweepServiceClient interface {
 	// with the same id is harmless. A name that is taken: ALREADY_EXISTS. A file that
 	// does not parse: INVALID_ARGUMENT, with the errors as the status's message.
 	Submit(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*SubmitResponse, error)
+	// FindReusable tells how many trials of a sweep file would take over a result if it were
+	// submitted now, with reuse. Nothing is recorded.
+	FindReusable(ctx context.Context, in *FindReusableRequest, opts ...grpc.CallOption) (*FindReusableResponse, error)
 	// ListSweeps lists all sweeps, the latest first.
 	ListSweeps(ctx context.Context, in *ListSweepsRequest, opts ...grpc.CallOption) (*ListSweepsResponse, error)
 	// GetSweep tells one sweep with its running trials.
@@ -96,6 +100,16 @@ func (c *sweepServiceClient) Submit(ctx context.Context, in *SubmitRequest, opts
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitResponse)
 	err := c.cc.Invoke(ctx, SweepService_Submit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sweepServiceClient) FindReusable(ctx context.Context, in *FindReusableRequest, opts ...grpc.CallOption) (*FindReusableResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindReusableResponse)
+	err := c.cc.Invoke(ctx, SweepService_FindReusable_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -289,6 +303,9 @@ type SweepServiceServer interface {
 	// with the same id is harmless. A name that is taken: ALREADY_EXISTS. A file that
 	// does not parse: INVALID_ARGUMENT, with the errors as the status's message.
 	Submit(context.Context, *SubmitRequest) (*SubmitResponse, error)
+	// FindReusable tells how many trials of a sweep file would take over a result if it were
+	// submitted now, with reuse. Nothing is recorded.
+	FindReusable(context.Context, *FindReusableRequest) (*FindReusableResponse, error)
 	// ListSweeps lists all sweeps, the latest first.
 	ListSweeps(context.Context, *ListSweepsRequest) (*ListSweepsResponse, error)
 	// GetSweep tells one sweep with its running trials.
@@ -334,6 +351,9 @@ type UnimplementedSweepServiceServer struct{}
 
 func (UnimplementedSweepServiceServer) Submit(context.Context, *SubmitRequest) (*SubmitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Submit not implemented")
+}
+func (UnimplementedSweepServiceServer) FindReusable(context.Context, *FindReusableRequest) (*FindReusableResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindReusable not implemented")
 }
 func (UnimplementedSweepServiceServer) ListSweeps(context.Context, *ListSweepsRequest) (*ListSweepsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSweeps not implemented")
@@ -412,6 +432,24 @@ func _SweepService_Submit_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SweepServiceServer).Submit(ctx, req.(*SubmitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SweepService_FindReusable_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindReusableRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SweepServiceServer).FindReusable(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SweepService_FindReusable_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SweepServiceServer).FindReusable(ctx, req.(*FindReusableRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -650,6 +688,10 @@ var SweepService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Submit",
 			Handler:    _SweepService_Submit_Handler,
+		},
+		{
+			MethodName: "FindReusable",
+			Handler:    _SweepService_FindReusable_Handler,
 		},
 		{
 			MethodName: "ListSweeps",
