@@ -18,6 +18,7 @@ import (
 
 // benchAgents runs agents in this process, each with a home of its own.
 func (a *app) benchAgents(ctx context.Context, b dispatchBench, addr, home string, refills *load.Refills) (stop func() error, err error) {
+	roomyHeap()
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file: %w", err)

@@ -74,6 +74,7 @@ func (a *app) benchCoordinatorCommand() *cobra.Command {
 
 // serveLoad is the life of the process: a coordinator on the home.
 func (a *app) serveLoad(ctx context.Context, listen string, noSync bool) (err error) {
+	roomyHeap()
 	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{NoSync: noSync})
 	if err != nil {
 		return err
@@ -100,6 +101,12 @@ func (a *app) serveLoad(ctx context.Context, listen string, noSync bool) (err er
 		server.Stop()
 		_, _ = <-ended, <-ended // both end as they are told to
 	}()
+	select {
+	case <-c.Ready(): // workers are taken from now on
+	case err := <-ended:
+		ended <- err // for the end
+		return err
+	}
 	fmt.Fprintln(a.stdout, listener.Addr())
 	lines := bufio.NewScanner(a.stdin)
 	for lines.Scan() {

@@ -31,6 +31,7 @@ type server struct {
 // serve starts a coordinator on the home. rests tells sweeps that it should leave alone;
 // nil for none.
 func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) bool) (*server, error) {
+	roomyHeap()
 	if homeInUse(a.cfg.Home) {
 		return nil, a.errHomeInUse()
 	}

@@ -39,6 +39,7 @@ ended. Each trial is shown the GPUs that it was given and no others.`,
 
 func (a *app) work(ctx context.Context) error {
 	defer surviveBrokenPipe()()
+	roomyHeap()
 	addr := a.cfg.Coordinator
 	if addr == "" && homeInUse(a.cfg.Home) {
 		addr = readAddress(a.cfg.Home)

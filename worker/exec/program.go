@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
 // program is a command that was found.
@@ -17,6 +19,35 @@ type program struct {
 	path string   // of the executable, absolute
 	argv []string // the command as it is run
 	note string   // what was replaced; empty where nothing was
+}
+
+// found are the programs that were found in a search path of late. The trials of a sweep ask
+// for the same one, and to look through the path takes a good part of what a short trial
+// costs. For so short a time nobody misses one that comes to lie before it.
+var found sync.Map // lookup → sighting
+
+type lookup struct{ name, dir, path string }
+
+type sighting struct {
+	file string
+	at   time.Time
+}
+
+// search is lookProgram that remembers for a moment.
+func search(name, dir, path string) (string, error) {
+	key := lookup{name, dir, path}
+	if v, ok := found.Load(key); ok && time.Since(v.(sighting).at) < time.Second {
+		if file := v.(sighting).file; executable(file) == nil {
+			return file, nil
+		}
+	}
+	file, err := lookProgram(name, dir, path)
+	if err != nil {
+		return "", err
+	}
+	found.Clear() // a sweep's or two: it is not to grow
+	found.Store(key, sighting{file, time.Now()})
+	return file, nil
 }
 
 // find looks the command's program up in the search path of the trainer's environment,
@@ -30,7 +61,7 @@ func find(argv []string, dir, path string) (program, error) {
 		p.argv = argv[1:]
 	}
 	var err error
-	p.path, err = lookProgram(p.argv[0], dir, path)
+	p.path, err = search(p.argv[0], dir, path)
 	if err != nil && p.argv[0] == "python" {
 		if python3, err3 := lookProgram("python3", dir, path); err3 == nil {
 			p.note = "no python here; running python3 in its place"

@@ -213,7 +213,7 @@ func (c *Client) Leave() {
 func (c *Client) tell(m request) error { return c.line.send(c.with(m)) }
 
 // tellSoon is tell in a moment, together with others.
-func (c *Client) tellSoon(m request) error { return c.line.sendSoon(c.with(m)) }
+func (c *Client) tellSoon(m request) error { return c.line.sendSoon(c.with(m), soon) }
 
 func (c *Client) with(m request) request {
 	c.mu.Lock()

@@ -136,8 +136,12 @@ type line struct {
 }
 
 // soon is how long a message that is in no hurry waits for others to go with. Every write
-// wakes the other process, and of short attempts there is much to tell.
-const soon = 5 * time.Millisecond
+// wakes the other process, and of short attempts there is much to tell. Where more attempts
+// wait than run, there is enough to do until later.
+const (
+	soon  = 5 * time.Millisecond
+	later = 20 * time.Millisecond
+)
 
 func newLine(conn net.Conn) *line {
 	l := &line{conn: conn, buf: bufio.NewWriter(conn)}
@@ -152,15 +156,15 @@ func (l *line) send(m any) error {
 	return l.sendLocked(m)
 }
 
-// sendSoon sends a message together with the next one that is sent, or in a moment.
-func (l *line) sendSoon(m any) error {
+// sendSoon sends a message together with the next one that is sent, or within so long.
+func (l *line) sendSoon(m any, within time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.enc.Encode(m); err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	if l.due == nil {
-		l.due = time.AfterFunc(soon, l.flush)
+		l.due = time.AfterFunc(within, l.flush)
 	}
 	return nil
 }

@@ -54,8 +54,9 @@ func serve(place string) (code int) {
 			k.onSignal()
 		}
 	}()
-	// It starts, waits and tells; a second thread would only be woken to find nothing to do.
-	runtime.GOMAXPROCS(1)
+	// The thread that starts a process waits until that has loaded its program, and where the
+	// processors are busy, for its turn on one; the others are to go on meanwhile.
+	runtime.GOMAXPROCS(4 * runtime.NumCPU())
 	debug.SetGCPercent(800) // of next to nothing
 	fmt.Println(ready)
 	// The goroutine that initialises a program is tied to a thread, and costs one to wake.
@@ -430,25 +431,28 @@ func (k *keeper) serveOne(a *kept) (next *kept) {
 	}
 	k.mu.Lock()
 	a.proc = proc
-	halts := a.halts
+	halts, hurry := a.halts, k.hurry()
 	k.mu.Unlock()
 	k.starting.Done()
 	for _, end := range halts {
 		end(proc)
 	}
-	_ = a.line.sendSoon(reply{Started: &started{a.start.Key, proc.Pid(), proc.Note()}})
+	_ = a.line.sendSoon(reply{Started: &started{a.start.Key, proc.Pid(), proc.Note()}}, hurry)
 	proc.Attend()
 
 	outcome, ended := proc.Wait()
 	k.mu.Lock()
 	a.outcome, a.ended = &outcome, ended
 	next = k.left()
-	agent, dropped := k.agent, a.dropped
+	agent, dropped, hurry := k.agent, a.dropped, k.hurry()
+	if next == nil {
+		hurry = 0
+	}
 	if dropped {
 		delete(k.kept, a.start.Key)
 	}
 	k.mu.Unlock()
-	if !dropped && !k.tell(agent, a, next != nil) {
+	if !dropped && !k.tell(agent, a, hurry) {
 		k.save(a)
 	}
 	return next
@@ -470,16 +474,24 @@ func (k *keeper) left() (next *kept) {
 	return nil
 }
 
+// hurry is how soon the agent is to know of what leaves no slot empty. The caller holds mu.
+func (k *keeper) hurry() time.Duration {
+	if len(k.waiting) > k.alive {
+		return later
+	}
+	return soon
+}
+
 // tell tells the agent, if there is one, how an attempt ended, and reports whether it did.
 // Should the agent die before it reads that, deserted writes it down. As long as the slot is
 // taken again there is no hurry.
-func (k *keeper) tell(agent *line, a *kept, taken bool) bool {
+func (k *keeper) tell(agent *line, a *kept, hurry time.Duration) bool {
 	if agent == nil {
 		return false
 	}
 	m := reply{Exited: &exited{a.start.Key, *a.outcome, a.ended, a.proc.Silent()}}
-	if taken {
-		return agent.sendSoon(m) == nil
+	if hurry > 0 {
+		return agent.sendSoon(m, hurry) == nil
 	}
 	return agent.send(m) == nil
 }
