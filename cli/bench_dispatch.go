@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,9 +33,12 @@ type dispatchResult struct {
 	Slots           int     `json:"slots"` // of each worker
 	// BarePerSecond is how many processes a second a loop starts and awaits without any of
 	// swath, as many at a time as there are slots, and Ratio what part of that swath has
-	// reached; both only where processes were started.
-	BarePerSecond float64 `json:"bare_per_second,omitempty"`
-	Ratio         float64 `json:"ratio,omitempty"`
+	// reached; both only where processes were started. The loop throws the output away;
+	// LoggedPerSecond and LoggedRatio are of one that keeps it, in files as swath does.
+	BarePerSecond   float64 `json:"bare_per_second,omitempty"`
+	Ratio           float64 `json:"ratio,omitempty"`
+	LoggedPerSecond float64 `json:"logged_per_second,omitempty"`
+	LoggedRatio     float64 `json:"logged_ratio,omitempty"`
 	// The refills are those of a second, short sweep, whose trials take long enough for a
 	// next one to be there.
 	RefillP50  float64 `json:"refill_p50_ms"`
@@ -66,8 +67,10 @@ it a sweep of trials that do nothing (the command true), and measures the time f
 submission to the last result. Every change of state is synced to the disk before anybody is
 told of it, unless --no-sync leaves that out.
 
-Each trial is a process, as in a real sweep; a bare loop that starts the same processes, as
-many at a time, is measured beside it. With --no-spawn the workers start nothing, and what is
+Each trial is a process, as in a real sweep. Two bare loops that start the same processes and
+wait for each, as many at a time, are measured beside it, half before and half after: one that
+throws their output away, and one that keeps it as a shell script would, the standard output
+and the standard error of each in a file. With --no-spawn the workers start nothing, and what is
 left is swath's own work; with --simulate in addition, the coordinator's.
 
 A second, short sweep of trials that take 50 ms measures how long a slot is free between two
@@ -127,19 +130,24 @@ func (a *app) benchDispatch(ctx context.Context, b dispatchBench) (r dispatchRes
 	r = dispatchResult{
 		Trials: b.trials, Durable: !b.noSync, Spawn: !b.noSpawn, Workers: b.workers, Slots: b.slots,
 	}
+	loops := bareLoops{dir: filepath.Join(dir, "bare"), n: min(b.trials, 5000) / 2, parallel: b.workers * b.slots}
+	if !b.noSpawn {
+		if err := loops.run(ctx); err != nil {
+			return r, err
+		}
+	}
 	if err := a.dispatchTrials(ctx, b, filepath.Join(dir, "trials"), &r); err != nil {
 		return r, err
 	}
-	if err := a.refills(ctx, b, filepath.Join(dir, "refills"), &r); err != nil {
-		return r, err
-	}
 	if !b.noSpawn {
-		rate, err := bareLoop(ctx, min(b.trials, 5000), b.workers*b.slots)
-		if err != nil {
+		if err := loops.run(ctx); err != nil {
 			return r, err
 		}
-		r.BarePerSecond = round3(rate)
-		r.Ratio = round3(r.TrialsPerSecond / rate)
+		r.BarePerSecond, r.LoggedPerSecond = round3(loops.bare.perSecond()), round3(loops.logged.perSecond())
+		r.Ratio, r.LoggedRatio = round3(r.TrialsPerSecond/r.BarePerSecond), round3(r.TrialsPerSecond/r.LoggedPerSecond)
+	}
+	if err := a.refills(ctx, b, filepath.Join(dir, "refills"), &r); err != nil {
+		return r, err
 	}
 	return r, nil
 }
@@ -285,43 +293,6 @@ func (a *app) benchWorkers(ctx context.Context, b dispatchBench, addr, home stri
 	return a.benchAgents(ctx, b, addr, home, refills)
 }
 
-// bareLoop starts processes, so many at a time, and returns how many a second.
-func bareLoop(ctx context.Context, n, parallel int) (perSecond float64, err error) {
-	path, err := exec.LookPath("true")
-	if err != nil {
-		return 0, fmt.Errorf("find the program to start: %w", err)
-	}
-	var (
-		wg    sync.WaitGroup
-		next  = make(chan struct{})
-		first = make(chan error, parallel)
-		begun = time.Now()
-	)
-	for range parallel {
-		wg.Go(func() {
-			for range next {
-				if err := exec.CommandContext(ctx, path).Run(); err != nil {
-					first <- err
-					for range next { // so that nobody waits for this one
-					}
-					return
-				}
-			}
-		})
-	}
-	for range n {
-		next <- struct{}{}
-	}
-	close(next)
-	wg.Wait()
-	select {
-	case err := <-first:
-		return 0, fmt.Errorf("start %s in a bare loop: %w", path, err)
-	default:
-		return float64(n) / time.Since(begun).Seconds(), nil
-	}
-}
-
 func (a *app) printDispatch(r dispatchResult) {
 	how, what := "synced to disk", "processes"
 	if !r.Durable {
@@ -334,6 +305,7 @@ func (a *app) printDispatch(r dispatchResult) {
 	fmt.Fprintf(a.stdout, "  dispatch     %.0f trials a second, submission %.1f ms\n", r.TrialsPerSecond, r.Submit)
 	if r.Spawn {
 		fmt.Fprintf(a.stdout, "  bare loop    %.0f processes a second: dispatch reaches %.0f %% of it\n", r.BarePerSecond, 100*r.Ratio)
+		fmt.Fprintf(a.stdout, "  with output  %.0f processes a second, in a loop that keeps it: %.0f %%\n", r.LoggedPerSecond, 100*r.LoggedRatio)
 	}
 	fmt.Fprintf(a.stdout, "  refill       %.1f ms at the median, %.1f ms at the 99th percentile of %d\n", r.RefillP50, r.RefillP99, r.Refills)
 	fmt.Fprintf(a.stdout, "  coordinator  %.0f MB at its highest, %.0f ms of processor per 1000 trials, %.0f bytes a trial on disk\n", r.RSS, r.CPUPer1000, r.BytesTrial)

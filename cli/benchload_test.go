@@ -32,7 +32,7 @@ func TestBenchDispatch(t *testing.T) {
 		spawn   bool
 		has     []string
 	}{
-		{"processes", []string{"--trials", "20"}, true, true, []string{"bare_per_second", "ratio"}},
+		{"processes", []string{"--trials", "20"}, true, true, []string{"bare_per_second", "ratio", "logged_per_second", "logged_ratio"}},
 		{"not started", []string{"--no-spawn", "--no-sync", "--trials", "300", "--workers", "2"}, false, false, nil},
 		{"simulated and killed", []string{"--no-spawn", "--simulate", "--trials", "2000", "--restart"}, true, false, []string{"restart_ms"}},
 	} {
