@@ -6,6 +6,4 @@ import "sync"
 // that whenever the heap has doubled: one of a few megabytes, such as a coordinator's or an
 // agent's, many times a second under load. A block that is never touched takes no memory, and
 // counts: garbage may grow to its size. A large heap is collected as often as before.
-var roomyHeap = sync.OnceFunc(func() { heapFloor = make([]byte, 16<<20) })
-
-var heapFloor []byte // stays
+var roomyHeap = sync.OnceValue(func() []byte { return make([]byte, 16<<20) })
