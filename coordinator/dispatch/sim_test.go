@@ -278,6 +278,10 @@ func (s *sim) step() {
 // turn is a turn of the coordinator's loop: step, assign, commit, speak. It returns what was
 // said, and false if the commit failed.
 func (s *sim) turn(events ...Event) ([]Effect, bool) {
+	events = slices.DeleteFunc(events, func(ev Event) bool { return !s.comes(ev) })
+	if len(events) == 0 {
+		return nil, true
+	}
 	for _, ev := range events {
 		if sub, is := ev.(Submit); is {
 			rec := *sub.Sweep // the dispatcher takes ownership, and letters may be repeated
@@ -330,6 +334,25 @@ func (s *sim) turn(events ...Event) ([]Effect, bool) {
 	return effects, true
 }
 
+// comes reports whether the loop would let the event through. It answers a question in its next
+// turn, before anything else, so that an answer knows of every sweep that is gone; and what
+// others took over it does not remove.
+func (s *sim) comes(ev Event) bool {
+	switch e := ev.(type) {
+	case Submit: // repeated by the network, after its sweep came and went
+		return !s.disk.removed[e.Sweep.ID]
+	case Remove:
+		return !s.disk.taken(e.Sweep)
+	case Found:
+		for i, t := range e.Origins {
+			if t != nil && s.disk.removed[t.ReusedFrom.Sweep] {
+				e.Origins[i] = nil
+			}
+		}
+	}
+	return true
+}
+
 // describeEvent is an event in words, the same in every run.
 func describeEvent(ev Event) string {
 	switch e := ev.(type) {
@@ -376,7 +399,7 @@ func (s *sim) restart() {
 		_ = s.state.Step(s.now, Halt{s.halt}) // the loop looks before it does anything
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.subs)) {
-		if s.disk.sweeps[id] == nil {
+		if s.disk.sweeps[id] == nil && !s.disk.removed[id] {
 			s.post(nil, s.subs[id]) // nobody was told that it was taken: the client repeats
 		}
 	}
@@ -408,7 +431,7 @@ func (s *sim) answer(q Lookup) {
 
 // finished reports whether every sweep was taken and has ended.
 func (s *sim) finished() bool {
-	if len(s.disk.sweeps) < len(s.subs) {
+	if len(s.disk.sweeps)+len(s.disk.removed) < len(s.subs) {
 		return false
 	}
 	for _, sw := range s.disk.sweeps {

@@ -54,6 +54,14 @@ func (s *sim) fault() {
 	case 15: // and so does the coordinator's
 		s.halt = []string{"", "", "the disk is full"}[s.rng.IntN(3)]
 		s.turn(Halt{s.halt})
+	case 16: // a sweep is removed, while another user looks at what to rerun of it
+		if ids := slices.Sorted(maps.Keys(s.disk.sweeps)); len(ids) > 0 {
+			id := ids[s.rng.IntN(len(ids))]
+			rerun := s.rerunOf(id)
+			if _, ok := s.turn(Remove{id}); ok && s.rng.IntN(2) == 0 {
+				s.turn(rerun)
+			}
+		}
 	}
 }
 
@@ -135,7 +143,10 @@ func (s *sim) command(event func(sweeps.SweepID) Event) {
 
 // rerun makes the failed and cancelled trials of a sweep pending again, as the disk has
 // them.
-func (s *sim) rerun(id sweeps.SweepID) {
+func (s *sim) rerun(id sweeps.SweepID) { s.turn(s.rerunOf(id)) }
+
+// rerunOf is the event of a user who reruns what failed or was cancelled.
+func (s *sim) rerunOf(id sweeps.SweepID) Rerun {
 	rec := *s.disk.sweeps[id]
 	e := Rerun{Submit: s.subs[id]}
 	e.Submit.Sweep = &rec
@@ -145,7 +156,7 @@ func (s *sim) rerun(id sweeps.SweepID) {
 			e.Trials = append(e.Trials, &clone)
 		}
 	}
-	s.turn(e)
+	return e
 }
 
 // relent takes back what a user, or the dispatcher for one, holds up: the cluster is to

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ type disk struct {
 	trials   map[sweeps.TrialKey]*sweeps.Trial
 	alive    map[sweeps.SweepID]int // trials that are pending or running
 	finished map[sweeps.TrialKey]int
+	removed  map[sweeps.SweepID]bool
+	gone     []*sweeps.Trial // of sweeps that were removed
 	aside    map[sweeps.WorkerID]Aside
 }
 
@@ -25,6 +28,7 @@ func newDisk() disk {
 		trials:   map[sweeps.TrialKey]*sweeps.Trial{},
 		alive:    map[sweeps.SweepID]int{},
 		finished: map[sweeps.TrialKey]int{},
+		removed:  map[sweeps.SweepID]bool{},
 		aside:    map[sweeps.WorkerID]Aside{},
 	}
 }
@@ -158,6 +162,9 @@ func (s *sim) write(c Changes) {
 		clone := *t
 		s.disk.trials[t.TrialKey] = &clone
 	}
+	for _, id := range c.Removed {
+		s.remove(id)
+	}
 }
 
 // checkCheckpoints checks that nobody who goes on from a checkpoint that is on the disk loses
@@ -247,6 +254,29 @@ func (s *sim) checkReuse(old, t *sweeps.Trial) {
 	case t.Metrics["attempt"].Last != float64(from.Attempt):
 		s.failf("trial %v took over the result of %v, with the metrics of attempt %v", t.TrialKey, from, t.Metrics["attempt"].Last)
 	}
+}
+
+// taken reports whether a result of the sweep is another's too, as far as the disk knows.
+func (d *disk) taken(id sweeps.SweepID) bool {
+	for _, t := range d.trials {
+		if t.ReusedFrom.Sweep == id {
+			return true
+		}
+	}
+	return false
+}
+
+// remove deletes a sweep from the disk, and checks that it may.
+func (s *sim) remove(id sweeps.SweepID) {
+	if sw := s.disk.sweeps[id]; sw == nil || !sw.State.Terminal() || s.disk.alive[id] != 0 || s.disk.taken(id) {
+		s.failf("sweep %s is removed: %+v, %d of its trials are alive, taken over %v", id, sw, s.disk.alive[id], s.disk.taken(id))
+	}
+	s.disk.gone = append(s.disk.gone, s.disk.rows(id)...)
+	delete(s.disk.sweeps, id)
+	delete(s.disk.alive, id)
+	maps.DeleteFunc(s.disk.trials, func(key sweeps.TrialKey, _ *sweeps.Trial) bool { return key.Sweep == id })
+	maps.DeleteFunc(s.disk.finished, func(key sweeps.TrialKey, _ int) bool { return key.Sweep == id })
+	s.disk.removed[id] = true
 }
 
 func (s *sim) slots(id sweeps.WorkerID) int {
@@ -367,10 +397,16 @@ func (s *sim) checkAssigned(begun []Effect) {
 
 // finishedOfLate is how many trials finished on a worker within the last moments.
 func (s *sim) finishedOfLate(id sweeps.WorkerID) (n int) {
-	for _, t := range s.disk.trials {
+	of := func(t *sweeps.Trial) {
 		if t.State == sweeps.TrialFinished && t.Worker == id && s.now.Sub(t.Ended) < 2*s.cfg.Backlog {
 			n++
 		}
+	}
+	for _, t := range s.disk.trials {
+		of(t)
+	}
+	for _, t := range s.disk.gone {
+		of(t)
 	}
 	for _, t := range s.state.dirtyTrials { // not yet on the disk
 		if t.State == sweeps.TrialFinished && t.Worker == id && t.Ended.Equal(s.now) {
