@@ -158,7 +158,11 @@ func (a *app) offline(write bool) (*client, error) {
 		go func() { ended <- c.Run(ctx) }()
 		select {
 		case <-c.Ready():
-			stop = func() { _ = <-ended } // what it did was answered
+			stop = func() {
+				if err := <-ended; err != nil {
+					log.Error("the coordinator in this process ended", "err", err)
+				}
+			}
 		case err := <-ended:
 			cancel()
 			return nil, errors.Join(err, stores.Close())
