@@ -51,23 +51,29 @@ func (at *attempt) key() string { return filepath.Base(at.dir) }
 // start starts the attempt's process, or where slots is not 0 and so many run already, has
 // the keeper do that the moment that one ends.
 func (l *launcher) start(at *attempt, cmd exec.Command, slots int) (process, error) {
-	client := l.keeper()
-	if client == nil {
-		p, err := cmd.Start(exec.BaseEnv())
+	for {
+		client := l.keeper()
+		if client == nil {
+			p, err := cmd.Start(exec.BaseEnv())
+			if err != nil {
+				return nil, err
+			}
+			return child{p}, nil
+		}
+		record, err := at.render()
 		if err != nil {
 			return nil, err
 		}
-		return child{p}, nil
+		p, err := client.Start(at.key(), keeper.Record{File: attemptFile, Content: record}, cmd, slots)
+		if errors.Is(err, keeper.ErrGone) {
+			<-client.Gone() // it died this moment, and what it ran is being ended
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
 	}
-	record, err := at.render()
-	if err != nil {
-		return nil, err
-	}
-	p, err := client.Start(at.key(), keeper.Record{File: attemptFile, Content: record}, cmd, slots)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
 }
 
 // keeper returns the connection to the keeper, which it starts if need be; nil for none.

@@ -131,13 +131,17 @@ func (c *Client) Gone() <-chan struct{} { return c.gone }
 
 // Start has the keeper start an attempt. The key names it; [Process.Begun] tells what came
 // of it. Where slots is not 0 and so many run already, the attempt waits in the keeper, and
-// is started the moment that one ends; that is for keepers that say [Client.Queues].
+// is started the moment that one ends; that is for keepers that say [Client.Queues]. An error
+// that wraps [ErrGone] says that the keeper has died: another one may start the attempt.
 func (c *Client) Start(key string, record Record, cmd exec.Command, slots int) (*Process, error) {
 	p := newProcess(c, key, cmd.AttemptDir)
 	c.mu.Lock()
 	if c.over {
-		c.mu.Unlock()
-		return nil, fmt.Errorf("start the trainer: %w", errGone)
+		defer c.mu.Unlock()
+		if c.leaving {
+			return nil, errors.New("start the trainer: the worker has let go of its keeper")
+		}
+		return nil, fmt.Errorf("start the trainer: %w", ErrGone)
 	}
 	c.procs[key] = p
 	c.mu.Unlock()
@@ -188,7 +192,7 @@ func (c *Client) Quit() error {
 		}
 	}
 	c.Leave()
-	if errors.Is(err, errGone) {
+	if errors.Is(err, ErrGone) {
 		return nil // it had ended before
 	}
 	return err

@@ -123,8 +123,8 @@ func (r refusal) Is(target error) bool {
 	return target == exec.ErrSpec && r.outcome.Class == sweeps.ClassSpec
 }
 
-// errGone says that the other side is.
-var errGone = errors.New("the connection to the keeper has ended")
+// ErrGone says that the other side is.
+var ErrGone = errors.New("the connection to the keeper has ended")
 
 // line is a connection, as either side writes to it.
 type line struct {
@@ -161,7 +161,7 @@ func (l *line) sendSoon(m any, within time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.enc.Encode(m); err != nil {
-		return fmt.Errorf("%w: %w", errGone, err)
+		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	if l.due == nil {
 		l.due = time.AfterFunc(within, l.flush)
@@ -187,7 +187,7 @@ func (l *line) sendLocked(m any) error {
 		err = l.buf.Flush()
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errGone, err)
+		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	return nil
 }
