@@ -58,7 +58,7 @@ func TestLargeTrialsOfHighPriorityAreServed(t *testing.T) {
 							}
 							running = append(running, e)
 						case Recall: // the worker gives back what it has not started
-							step(Returned{e.Worker, e.Ref})
+							step(Returned(e))
 						}
 					}
 					why = strings.Join(s.Explain(now, sweeps.TrialKey{Sweep: "large"}), "; ")
