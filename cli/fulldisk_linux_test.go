@@ -80,7 +80,7 @@ func TestDiskReserve(t *testing.T) {
 	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	more := fakeSweep(t, "more", "method: grid\nparameters: {x: {min: 1, max: 400}, steps: {value: 1}}")
+	more := fakeSweep(t, "more", "method: grid\nparameters: {x: {min: 1, max: 30}, steps: {value: 1}, step_ms: {value: 100}}")
 	swath(t, "submit", more, "--coordinator", addr).want(t, 0)
 	until(t, "the status to say what it waits for", func() bool {
 		return strings.Contains(swath(t, "status", "more", "--coordinator", addr).out, "14.4 MiB are the reserve")
@@ -89,5 +89,5 @@ func TestDiskReserve(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	swath(t, "watch", "more", "--coordinator", addr).want(t, 0).says(t, "400 finished")
+	swath(t, "watch", "more", "--coordinator", addr).want(t, 0).says(t, "30 finished")
 }

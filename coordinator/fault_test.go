@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,12 +96,15 @@ func TestWhateverFailsIsRecordedOnce(t *testing.T) {
 	total := 0
 	for seed := range uint64(40) {
 		bubble(t, func(w *world) {
-			r := rand.New(rand.NewPCG(seed, 1))
-			failures := 0
+			r := rand.New(rand.NewPCG(seed, 1)) // of what is said
+			var mu sync.Mutex                   // the stores are written to by several goroutines
+			fate, failures := rand.New(rand.NewPCG(seed, 2)), 0
 			decide := func() storetest.Verdict {
-				if failures < 30 && r.IntN(3) == 0 {
+				mu.Lock()
+				defer mu.Unlock()
+				if failures < 30 && fate.IntN(3) == 0 {
 					failures++
-					return storetest.Verdict(1 + r.IntN(3))
+					return storetest.Verdict(1 + fate.IntN(3))
 				}
 				return storetest.Pass
 			}

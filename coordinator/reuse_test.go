@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,11 +121,12 @@ func TestReuseWhileTheStoreFails(t *testing.T) {
 // so; what runs goes on.
 func TestNoRoom(t *testing.T) {
 	bubble(t, func(w *world) {
-		full := ""
+		var full atomic.Value // a string; read by the coordinator
+		full.Store("")
 		cfg := dispatch.DefaultConfig()
 		cfg.Lease = lease
 		c := coordinator.New(storetest.NewMem(), &storetest.MemMetrics{}, &storetest.MemLogs{},
-			coordinator.Config{Dispatch: cfg, Room: func() string { return full }})
+			coordinator.Config{Dispatch: cfg, Room: func() string { return full.Load().(string) }})
 		ctx, cancel := context.WithCancel(w.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
@@ -141,10 +143,10 @@ func TestNoRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		wait()
-		full = "the disk has 3 MiB left"
+		full.Store("the disk has 3 MiB left")
 		m.Started(at("s", 0, 1))
 		wait()
-		if what, stuck := c.Obstacle(); what != full || stuck {
+		if what, stuck := c.Obstacle(); what != full.Load() || stuck {
 			t.Errorf("obstacle %q, stuck %v, and a trial runs", what, stuck)
 		}
 		if err := m.Exited(at("s", 0, 1), sweeps.Outcome{Class: sweeps.ClassOK}); err != nil {
@@ -161,16 +163,16 @@ func TestNoRoom(t *testing.T) {
 		if got := counts(); got != (sweeps.Counts{Finished: 1}) {
 			t.Errorf("trials: %+v", got)
 		}
-		if why, err := c.Explain(ctx, "s/1"); err != nil || !strings.Contains(strings.Join(why, "; "), full) {
+		if why, err := c.Explain(ctx, "s/1"); err != nil || !strings.Contains(strings.Join(why, "; "), full.Load().(string)) {
 			t.Errorf("explained as %q, error %v", why, err)
 		}
-		if _, err := c.Submit(ctx, submission("t", 1, "")); err == nil || !strings.Contains(err.Error(), full) {
+		if _, err := c.Submit(ctx, submission("t", 1, "")); err == nil || !strings.Contains(err.Error(), full.Load().(string)) {
 			t.Errorf("submit: %v", err)
 		}
-		if what, stuck := c.Obstacle(); what != full || !stuck {
+		if what, stuck := c.Obstacle(); what != full.Load() || !stuck {
 			t.Errorf("obstacle %q, stuck %v", what, stuck)
 		}
-		full = ""
+		full.Store("")
 		wait()
 		if got := counts(); got != (sweeps.Counts{Finished: 1, Running: 1}) {
 			t.Errorf("trials: %+v", got)

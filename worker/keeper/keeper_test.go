@@ -264,17 +264,22 @@ func TestSignalsAreTheAgents(t *testing.T) {
 // keeperPid is the trainer's parent.
 func keeperPid(t *testing.T, trainer int) int {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", trainer))
+	_, parent := stat(t, trainer)
+	return parent
+}
+
+// stat returns the state and the parent of a process.
+func stat(t *testing.T, pid int) (state string, parent int) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		t.Skip("only /proc tells the parent of a process")
+		t.Skip("only /proc tells of other processes")
 	}
-	var state string
-	var pid int
 	rest := string(b[strings.LastIndexByte(string(b), ')')+1:])
-	if _, err := fmt.Sscan(rest, &state, &pid); err != nil {
+	if _, err := fmt.Sscan(rest, &state, &parent); err != nil {
 		t.Fatal(err)
 	}
-	return pid
+	return state, parent
 }
 
 func TestItEndsWhenNobodyComes(t *testing.T) {
@@ -296,6 +301,9 @@ func TestAKeeperThatHangsIsReplaced(t *testing.T) {
 	c.Leave()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	for state := ""; state != "T"; state, _ = stat(t, pid) { // until then its threads may still answer
+		time.Sleep(time.Millisecond)
 	}
 	if _, _, err := Connect(place); err == nil || errors.Is(err, ErrNone) {
 		t.Errorf("error %v", err)
