@@ -65,7 +65,7 @@ func (s *State) onPause(now time.Time, e Pause) error {
 
 func (s *State) pause(now time.Time, sw *sweep, reason string) {
 	s.moveSweep(sw, sweeps.SweepPaused, reason)
-	s.recallAll(sw)
+	s.recallSweep(sw)
 	s.settle(now, sw)
 }
 

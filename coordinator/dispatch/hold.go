@@ -46,14 +46,12 @@ func (s *State) holdBack(w *worker, reason string) {
 	if reason == "" {
 		return
 	}
-	for _, q := range w.queue {
-		q.recalled = true
-	}
 	for _, key := range sortedKeys(w.running) {
-		if t := w.running[key]; t.Started.IsZero() {
-			s.send(Recall{w.ID, refOf(t)})
+		if t := w.running[key]; t.Started.IsZero() && !w.isQueued(t) {
+			s.send(Recall{w.ID, refOf(t)}) // it has a slot, but may wait for room before it starts
 		}
 	}
+	s.recallQueued(w, anyTrial)
 }
 
 // refuseHalted is the answer to who wants something new while nothing may begin.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"swath/sweeps"
 )
 
 // A trial that asks for much fits nowhere as long as small trials come and go everywhere:
@@ -35,11 +37,7 @@ func (s *State) keep(now time.Time, ready []*sweep) {
 				s.kept = map[*worker]*sweep{}
 			}
 			s.kept[w] = sw
-			for _, q := range w.queue {
-				if !q.recalled && q.trial.Started.IsZero() && s.keptFrom(w, s.sweeps[q.trial.Sweep]) {
-					s.recall(q)
-				}
-			}
+			s.recallQueued(w, func(t *sweeps.Trial) bool { return s.keptFrom(w, s.sweeps[t.Sweep]) })
 		}
 	}
 }

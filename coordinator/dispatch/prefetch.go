@@ -187,7 +187,7 @@ func (s *State) rebalance() {
 			switch {
 			case q.recalled:
 				free-- // it is on its way
-			case w.connected && q.trial.Started.IsZero() && wanted(q):
+			case w.connected && q.recallable() && wanted(q):
 				c.last = append(c.last, q)
 			}
 		}
@@ -214,20 +214,31 @@ func (s *State) rebalance() {
 	}
 }
 
+// recallable reports whether the trial is still to be asked back, and not known to have
+// started.
+func (q *queued) recallable() bool { return !q.recalled && q.trial.Started.IsZero() }
+
 func (s *State) recall(q *queued) {
 	q.recalled = true
 	s.send(Recall{q.trial.Worker, refOf(q.trial)})
 }
 
-// recallAll recalls what is queued of a sweep.
-func (s *State) recallAll(sw *sweep) {
+// recallQueued recalls those of the trials queued on the worker that which picks.
+func (s *State) recallQueued(w *worker, which func(*sweeps.Trial) bool) {
+	for _, q := range w.queue {
+		if q.recallable() && which(q.trial) {
+			s.recall(q)
+		}
+	}
+}
+
+func anyTrial(*sweeps.Trial) bool { return true }
+
+// recallSweep recalls what is queued of a sweep.
+func (s *State) recallSweep(sw *sweep) {
 	for _, i := range sortedIndices(sw.running) {
 		t := sw.running[i]
-		for _, q := range s.workers[t.Worker].queue {
-			if q.trial == t && t.Started.IsZero() && !q.recalled {
-				s.recall(q)
-			}
-		}
+		s.recallQueued(s.workers[t.Worker], func(other *sweeps.Trial) bool { return other == t })
 	}
 }
 

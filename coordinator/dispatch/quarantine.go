@@ -88,11 +88,7 @@ func (s *State) forgive(key sweeps.TrialKey) {
 func (s *State) setAside(w *worker, why string) {
 	w.aside = why
 	s.dirtyAside[w.ID] = w
-	for _, q := range w.queue {
-		if !q.recalled && q.trial.Started.IsZero() {
-			s.recall(q)
-		}
-	}
+	s.recallQueued(w, anyTrial)
 }
 
 func (s *State) onAdmit(e Admit) error {
