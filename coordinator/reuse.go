@@ -10,7 +10,7 @@ import (
 	"swath/sweeps"
 )
 
-// bases knows the basis and the name of every sweep there is; the loop's own.
+// bases knows the basis and the name of sweeps; the loop has one of all there are.
 type bases map[sweeps.SweepID]basis
 
 type basis struct {
@@ -24,21 +24,41 @@ func (b bases) add(sw *sweeps.Sweep) {
 	}
 }
 
-// equals are the other sweeps whose trials are equal to those of the sweep where their ids
-// are: those of the same basis.
-func (c *Coordinator) equals(id sweeps.SweepID) map[sweeps.SweepID]bool {
-	own := c.bases[id].text
+// equals are the sweeps of a basis, of those that are known: their trials are equal where
+// their ids are.
+func (c *Coordinator) equals(known bases, text string) map[sweeps.SweepID]bool {
 	of := map[sweeps.SweepID]bool{}
-	for other, b := range c.bases {
+	for id, b := range known {
 		if b.text == "" {
-			b.text = c.oldBasis(other)
-			c.bases[other] = b
+			b.text = c.oldBasis(id)
+			known[id] = b
 		}
-		if other != id && b.text == own {
-			of[other] = true
+		if b.text == text {
+			of[id] = true
 		}
 	}
 	return of
+}
+
+// origins returns for each id a trial that finished in one of the sweeps, whose ReusedFrom
+// names the attempt that ran; or nil.
+func (c *Coordinator) origins(known bases, of map[sweeps.SweepID]bool, ids []sweeps.TrialID) ([]*sweeps.Trial, error) {
+	found, err := c.store.Finished(ids, of)
+	if err != nil {
+		return nil, fmt.Errorf("look up results to reuse: %w", err)
+	}
+	for i, t := range found {
+		switch {
+		case t == nil:
+		case !t.Reused():
+			t.ReusedFrom = sweeps.Origin{AttemptRef: t.Latest(), SweepName: known[t.Sweep].name}
+		default:
+			if _, there := known[t.ReusedFrom.Sweep]; !there {
+				found[i] = nil // its series went with the sweep that was removed
+			}
+		}
+	}
+	return found, nil
 }
 
 // oldBasis is the basis of a sweep of a version that did not record it: of its program,
@@ -91,21 +111,15 @@ func (c *Coordinator) answers(batch []request) []request {
 
 // answer looks up what the dispatcher asked.
 func (c *Coordinator) answer(q dispatch.Lookup) (dispatch.Found, error) {
-	found, err := c.store.Finished(q.IDs, c.equals(q.Sweep))
+	of := c.equals(c.bases, c.bases[q.Sweep].text)
+	delete(of, q.Sweep)
+	found, err := c.origins(c.bases, of, q.IDs)
 	if err != nil {
-		return dispatch.Found{}, fmt.Errorf("look up results to reuse: %w", err)
+		return dispatch.Found{}, err
 	}
 	for i, t := range found {
-		switch {
-		case t == nil:
-		case !t.Reused():
-			t.ReusedFrom = sweeps.Origin{AttemptRef: t.Latest(), SweepName: c.bases[t.Sweep].name}
-		case t.ReusedFrom.Sweep == q.Sweep:
+		if t != nil && t.ReusedFrom.Sweep == q.Sweep {
 			found[i] = nil // it is this sweep's own result that the other took over
-		default:
-			if _, there := c.bases[t.ReusedFrom.Sweep]; !there {
-				found[i] = nil // its series went with the sweep that was removed
-			}
 		}
 	}
 	return dispatch.Found{Sweep: q.Sweep, First: q.First, Origins: found}, nil
@@ -129,21 +143,20 @@ func (c *Coordinator) FindReusable(ctx context.Context, s Submission) (reusable,
 	if err != nil {
 		return 0, 0, fmt.Errorf("list the sweeps: %w", err)
 	}
-	of, basis := map[sweeps.SweepID]bool{}, l.spec.Basis(s.Program)
+	known := bases{}
 	for _, sw := range list {
-		if b := sw.Basis; b == basis || b == "" && c.oldBasis(sw.ID) == basis {
-			of[sw.ID] = true
-		}
+		known.add(sw)
 	}
+	of := c.equals(known, l.spec.Basis(s.Program))
 	most := int64(maxReusable)
 	if limit := l.plan.RunCap(); limit > 0 {
 		most = min(most, limit)
 	}
 	var ids []sweeps.TrialID
 	look := func() error {
-		found, err := c.store.Finished(ids, of)
+		found, err := c.origins(known, of, ids)
 		if err != nil {
-			return fmt.Errorf("look up results to reuse: %w", err)
+			return err
 		}
 		for _, t := range found {
 			if t != nil {
