@@ -9,18 +9,18 @@ import (
 )
 
 // Assign gives trials to free slots. It is called once after the steps of a batch, so
-// that its cost is shared by them. It works in rounds of one trial a worker, so that few
-// trials spread over many machines:
+// that its cost is shared by them.
 //
-//  1. Take the sweeps that have a trial ready.
-//  2. Take the workers that have a slot free, those with the fewest trials first. If a trial waits for a worker of its
-//     own and none is empty, the emptiest that would do is given nothing more, until it is.
-//     If a sweep's trials fit nowhere, one is kept from the sweeps of a lower priority.
-//  3. For each worker, take the sweep of the highest priority whose request fits; of
-//     several the one that has the fewest trials running, so that they share the slots;
-//     of several again the one served longest ago, so that they take turns where there are
-//     few slots. Hand its next trial over.
-//  4. Repeat from 3 until a round hands out nothing.
+//  1. Take the sweeps that have a trial ready, those of the highest priority first.
+//  2. If a trial waits for a worker of its own and none is empty, the emptiest that would do
+//     is given nothing more, until it is.
+//  3. Of the sweeps of one priority whose request fits somewhere, take the one that has the
+//     fewest trials running, so that they share the slots; of several the one served longest
+//     ago, so that they take turns where there are few slots. Hand its next trial to that
+//     worker with room for it that has the fewest, so that few trials spread over many
+//     machines. Repeat this until nothing fits.
+//  4. For each of them that fits nowhere, keep a worker from the sweeps of lower priorities,
+//     and go on with those from 3.
 //  5. With what is left, in the same order, fill the queues of the workers that prefetch.
 //  6. Stop when it is enough for one commit; another Assign goes on.
 //  7. If slots are still free, and trials wait in the queues of others, recall them.
@@ -29,34 +29,44 @@ func (s *State) Assign(now time.Time) {
 		return
 	}
 	s.settled = true
+	s.handed = 0
+	clear(s.kept)
+	levels := s.levels(now)
+	s.reserve(now, levels)
+	for i, level := range levels {
+		s.serve(now, level, s.slotFor)
+		if i < len(levels)-1 {
+			s.keep(now, level)
+		}
+	}
+	for _, level := range levels {
+		s.serve(now, level, s.queueFor)
+	}
+	if s.enough() {
+		s.settled, s.again = false, true
+		return
+	}
+	s.rebalance()
+}
+
+// levels are the sweeps that have a trial ready, those of one priority together, the highest
+// first.
+func (s *State) levels(now time.Time) (levels [][]*sweep) {
 	var ready []*sweep
 	for _, sw := range s.order {
 		if s.ready(now, sw) {
 			ready = append(ready, sw)
 		}
 	}
-	s.keep(now, ready)
-	if len(ready) == 0 {
-		s.rebalance()
-		return
-	}
-	s.handed = 0
-	free := s.index.vacant.inTurn()
-	for _, sw := range ready {
-		if sw.waiting.alone.due(now) {
-			free = s.reserve(sw, free)
+	slices.SortStableFunc(ready, func(a, b *sweep) int { return cmp.Compare(b.policy.Priority, a.policy.Priority) })
+	for len(ready) > 0 {
+		n := slices.IndexFunc(ready, func(sw *sweep) bool { return sw.policy.Priority != ready[0].policy.Priority })
+		if n < 0 {
+			n = len(ready)
 		}
+		levels, ready = append(levels, ready[:n]), ready[n:]
 	}
-	for len(free) > 0 {
-		free = slices.DeleteFunc(free, func(w *worker) bool { return s.enough() || !s.assignOne(now, ready, w) })
-		s.keep(now, ready)
-	}
-	s.prefetch(now, ready)
-	if s.enough() {
-		s.settled, s.again = false, true
-		return
-	}
-	s.rebalance()
+	return levels
 }
 
 // enough reports whether so much was handed out that the rest had better wait until that is
@@ -67,19 +77,19 @@ func (s *State) enough() bool { return s.handed >= maxHanded }
 // the first of them are not to wait for the last.
 const maxHanded = 4096
 
-// reserve keeps the emptiest worker that could take the sweep's trial alone from being
-// given anything else, unless one is empty already.
-func (s *State) reserve(sw *sweep, free []*worker) []*worker {
-	var best *worker
-	for _, w := range free {
-		if w.suits(sw) && w.unused(sw) && (best == nil || len(w.running) < len(best.running)) {
-			best = w
+// reserve keeps, for each sweep with a trial that wants a worker to itself, the emptiest that
+// could take it from being given anything else, unless one is empty already.
+func (s *State) reserve(now time.Time, levels [][]*sweep) {
+	clear(s.reserved)
+	for _, sw := range slices.Concat(levels...) {
+		if !sw.waiting.alone.due(now) {
+			continue
+		}
+		w := sw.request.suited.first(func(w *worker) bool { return w.hasSlot() && !s.reserved[w] })
+		if w != nil && len(w.running) > 0 {
+			s.reserved[w] = true
 		}
 	}
-	if best == nil || len(best.running) == 0 {
-		return free
-	}
-	return slices.DeleteFunc(free, func(w *worker) bool { return w == best })
 }
 
 // ready reports whether the sweep has a trial that may start now.
@@ -89,42 +99,51 @@ func (s *State) ready(now time.Time, sw *sweep) bool {
 		sw.waiting.shared.due(now) || sw.waiting.alone.due(now))
 }
 
-// assignOne hands one trial to the worker, if there is one for it.
-func (s *State) assignOne(now time.Time, ready []*sweep, w *worker) bool {
-	sw := s.choose(now, ready, func(sw *sweep) bool {
-		return w.hasRoom(sw) && sw.startsOn(now, w) && !s.keptFrom(w, sw) && !s.doubts(sw, w)
-	})
-	if sw == nil {
-		return false
-	}
-	s.begin(now, sw, w, s.take(now, sw, w))
-	return true
-}
-
-// choose returns the sweep to serve next of those that fit; nil if there is none.
-func (s *State) choose(now time.Time, ready []*sweep, fits func(*sweep) bool) *sweep {
-	var best *sweep
-	for _, sw := range ready {
-		if s.ready(now, sw) && fits(sw) && (best == nil || before(sw, best)) {
-			best = sw
+// serve hands out trials of sweeps of one priority, to the workers that where finds for them,
+// as long as it finds any.
+func (s *State) serve(now time.Time, level []*sweep, where func(time.Time, *sweep) *worker) {
+	level = slices.Clone(level)
+	for !s.enough() {
+		var next *sweep
+		var to *worker
+		// What has no place now has none later: workers only fill up.
+		level = slices.DeleteFunc(level, func(sw *sweep) bool {
+			if !s.ready(now, sw) {
+				return true
+			}
+			w := where(now, sw)
+			if w != nil && (next == nil || before(sw, next)) {
+				next, to = sw, w
+			}
+			return w == nil
+		})
+		if next == nil {
+			return
 		}
+		s.begin(now, next, to, s.take(now, next, to))
 	}
-	return best
 }
 
-// before orders sweeps that both could be served.
+// slotFor returns the worker that runs the sweep's next trial, at once: of those that have room
+// for it, one that has the fewest. A trial that wants to be alone goes to an empty one only.
+func (s *State) slotFor(now time.Time, sw *sweep) *worker {
+	w := sw.request.room.first(func(w *worker) bool { return s.mayTake(w, sw) && !s.reserved[w] })
+	if w != nil && len(w.running) > 0 && !sw.startsBeside(now) {
+		return nil
+	}
+	return w
+}
+
+// mayTake reports whether nothing is against giving a trial of the sweep to a worker that has
+// a place for it.
+func (s *State) mayTake(w *worker, sw *sweep) bool { return !s.keptFrom(w, sw) && !s.doubts(sw, w) }
+
+// before orders sweeps of one priority that both could be served.
 func before(a, b *sweep) bool {
 	return cmp.Or(
-		cmp.Compare(b.policy.Priority, a.policy.Priority),
 		cmp.Compare(len(a.running), len(b.running)),
 		cmp.Compare(a.served, b.served),
 	) < 0
-}
-
-// startsOn reports whether a trial of a sweep that is ready may start on this worker: one
-// that wants to be alone only on an empty one.
-func (sw *sweep) startsOn(now time.Time, w *worker) bool {
-	return sw.startsBeside(now) || len(w.running) == 0
 }
 
 // startsBeside reports whether a trial of a sweep that is ready may start beside others.

@@ -105,10 +105,10 @@ func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	t.Worker, t.WorkerName = w.ID, w.Name
 	t.Assigned, t.Started, t.Ended = now, time.Time{}, time.Time{}
 	s.move(sw, t, sweeps.TrialRunning)
-	s.hold(sw, w, t)
 	if !w.settleIn(t, sw.policy.Needs) {
 		s.illegal = append(s.illegal, fmt.Errorf("I11: trial %s is given to worker %s, which has no GPU for it", t.TrialKey, w.ID))
 	}
+	s.hold(sw, w, t)
 	s.handed++
 	s.sendStart(t)
 }

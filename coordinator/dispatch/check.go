@@ -66,28 +66,55 @@ func (s *State) Check() error {
 	return errors.Join(errs...)
 }
 
+// checkIndex compares the accounts of the workers with what is to be in them, looked up anew.
 func (s *State) checkIndex(bad func(string, ...any)) {
-	for _, in := range []struct {
-		name string
-		set  *set
-		want func(*worker) bool
-	}{
-		{"have a slot free", &s.index.vacant, (*worker).hasSlot},
-		{"take more", &s.index.short, (*worker).takesMore},
-		{"have a queue", &s.index.queues, func(w *worker) bool { return len(w.queue) > 0 }},
-	} {
+	account := func(what string, in *set, holds func(*worker) bool, burden func(*worker) int) {
 		n := 0
 		for id, w := range s.workers {
-			if _, listed := in.set.at[w]; listed != in.want(w) {
-				bad("I10: worker %s is listed among those that %s: %t", id, in.name, listed)
-			} else if listed {
-				n++
+			i, listed := in.at[w]
+			if listed != holds(w) {
+				bad("I10: worker %s is listed among those that %s: %t", id, what, listed)
+			}
+			if !listed {
+				continue
+			}
+			n++
+			if m := in.list[i]; m.w != w || m.burden != burden(w) || i > 0 && in.Less(i, (i-1)/2) {
+				bad("I10: worker %s is out of order among those that %s", id, what)
 			}
 		}
-		if n != len(in.set.list) || n != len(in.set.at) {
-			bad("I10: %d workers are listed that %s and that are gone", len(in.set.list)-n, in.name)
+		if n != len(in.list) || n != len(in.at) {
+			bad("I10: %d workers are listed that %s and that are gone", len(in.list)-n, what)
 		}
 	}
+	running := func(w *worker) int { return len(w.running) }
+	queued := func(w *worker) int { return len(w.queue) }
+	asking, waiting := map[*request]int{}, map[*request]int{}
+	for id, sw := range s.sweeps {
+		asking[sw.request]++
+		if sw.request.needs != sw.policy.Needs || len(sw.request.requires) != len(sw.policy.Requires) {
+			bad("I10: sweep %s asks for %v, and is listed among those that ask for %v", id, sw.policy.Needs, sw.request.needs)
+		}
+	}
+	for _, w := range s.workers {
+		for _, q := range w.queue {
+			waiting[q.request]++
+		}
+	}
+	for _, r := range s.index.requests {
+		could := func(w *worker) bool { return w.open() && w.Slots > 0 && r.try(w).could }
+		account("could run "+r.needs.String(), &r.suited, could, running)
+		account("have room for "+r.needs.String(), &r.room, func(w *worker) bool { return could(w) && w.hasRoom(r) }, running)
+		account("may queue "+r.needs.String(), &r.queue, func(w *worker) bool { return could(w) && w.mayQueue(r) }, queued)
+		if r.sweeps != asking[r] || r.queued != waiting[r] {
+			bad("I10: %d sweeps ask for %v, and %d of its trials are queued; counted were %d and %d", asking[r], r.needs, waiting[r], r.sweeps, r.queued)
+		}
+		delete(asking, r)
+	}
+	if len(asking) > 0 {
+		bad("I10: %d requests of sweeps are not listed", len(asking))
+	}
+	account("have a queue", &s.index.queues, func(w *worker) bool { return len(w.queue) > 0 }, func(*worker) int { return 0 })
 }
 
 // checkGPUs verifies what is kept of a worker's devices.

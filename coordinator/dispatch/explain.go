@@ -131,7 +131,7 @@ func (s *State) explainWorkers(sw *sweep) []string {
 	}
 	var suit []*worker
 	for _, w := range open {
-		if w.suits(sw) {
+		if w.suits(sw.request) {
 			suit = append(suit, w)
 		}
 	}

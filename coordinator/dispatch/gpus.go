@@ -103,58 +103,47 @@ func (s *State) onOffer(e Offer) {
 	if w := s.current(e.Worker, e.Session); w != nil {
 		w.GPUs, w.GPUNote = e.GPUs, e.Note
 		w.offer++
+		s.index.note(w)
 	}
 }
 
-// meets is whether a worker met a sweep's requirements, when its offer had this number.
-type meets struct {
+// fit is what a worker's offer, of this number, is to a request.
+type fit struct {
 	offer int
-	ok    bool
+	suits bool // once idle it could run what is asked for
+	could bool // and on devices that nobody else uses
 }
 
-// meets reports whether the worker meets the sweep's requirements. They are formulas, so
-// the answer is kept.
-func (sw *sweep) meets(w *worker) bool {
-	if len(sw.policy.Requires) == 0 {
-		return true
+// fit returns what the worker's offer is to the request. Requirements are formulas, so the
+// answer is kept.
+func (r *request) fit(w *worker) fit {
+	f, known := r.fits[w]
+	if !known || f.offer != w.offer {
+		f = r.try(w)
+		r.fits[w] = f
 	}
-	m, known := sw.met[w.ID]
-	if !known || m.offer != w.offer {
-		m = meets{w.offer, sw.unmet(w) == ""}
-		if sw.met == nil {
-			sw.met = map[sweeps.WorkerID]meets{}
-		}
-		sw.met[w.ID] = m
-	}
-	return m.ok
+	return f
 }
 
-// unmet returns the first of the sweep's requirements that the worker does not meet.
-func (sw *sweep) unmet(w *worker) string {
-	for _, r := range sw.policy.Requires {
-		if !r.Met(w.Worker) {
-			return r.String()
-		}
-	}
-	return ""
+func (r *request) try(w *worker) fit {
+	lacks, _ := w.Lacks(r.needs)
+	unmet := slices.ContainsFunc(r.requires, func(q sweeps.Requirement) bool { return !q.Met(w.Worker) })
+	suits := lacks == "" && !unmet
+	return fit{w.offer, suits, suits && w.unused(r.needs) >= r.needs.GPUCount()}
 }
 
-// unused reports whether the devices that others do not use suffice for the sweep's trials.
-func (w *worker) unused(sw *sweep) bool {
-	needs, n := sw.policy.Needs, 0
+// unused is how many of the devices that others do not use would do for a request.
+func (w *worker) unused(needs sweeps.Resources) (n int) {
 	for _, g := range w.GPUs {
 		if g.Busy == "" && needs.ShareOf(g).In(g, sweeps.GPUShare{}, needs) {
 			n++
 		}
 	}
-	return n >= needs.GPUCount()
+	return n
 }
 
-// suits reports whether the worker, once idle, could run the sweep's trials.
-func (w *worker) suits(sw *sweep) bool {
-	lacks, _ := w.Lacks(sw.policy.Needs)
-	return lacks == "" && sw.meets(w)
-}
+// suits reports whether the worker, once idle, could run what is asked for.
+func (w *worker) suits(r *request) bool { return r.fit(w).suits }
 
 // describe says what a trial has of a device, for people.
 func (w *worker) describe(s sweeps.GPUShare) string {

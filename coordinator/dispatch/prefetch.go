@@ -20,7 +20,7 @@ import (
 // queued is a trial that waits on its worker for a slot.
 type queued struct {
 	trial    *sweeps.Trial
-	needs    sweeps.Resources
+	request  *request
 	recalled bool
 }
 
@@ -62,27 +62,36 @@ func (w *worker) takesMore() bool {
 	return w.open() && w.alone == nil && len(w.queue) < w.depth()
 }
 
-// mayQueue reports whether the worker may be given a trial of the sweep beyond its slots.
-// Whichever of its trials ends first has to make room for it, or else what was queued could
-// start into resources that are not free.
-func (w *worker) mayQueue(sw *sweep) bool {
-	needs := sw.policy.Needs
-	if needs.WantsGPU() || !w.takesMore() || w.busy() < w.Slots || !sw.meets(w) {
+// mayQueue reports whether the worker may be given a trial that asks for this beyond its
+// slots. Whichever of its trials ends first has to make room for it, or else what was queued
+// could start into resources that are not free.
+func (w *worker) mayQueue(r *request) bool {
+	if r.needs.WantsGPU() || !w.takesMore() || w.busy() < w.Slots || !w.couldRun(r) {
 		return false
 	}
-	for sw := range w.of {
-		if !sw.policy.Needs.Fits(needs) {
+	for other := range w.of {
+		if !other.needs.Fits(r.needs) {
 			return false
 		}
 	}
 	return true
 }
 
+// enqueue puts a trial at the end of the queue.
+func (w *worker) enqueue(t *sweeps.Trial, r *request) {
+	w.queue = append(w.queue, &queued{trial: t, request: r})
+	r.queued++
+}
+
 // dequeue takes a trial out of the queue, and reports whether it was in it.
 func (w *worker) dequeue(t *sweeps.Trial) bool {
-	n := len(w.queue)
-	w.queue = slices.DeleteFunc(w.queue, func(q *queued) bool { return q.trial == t })
-	return len(w.queue) < n
+	i := slices.IndexFunc(w.queue, func(q *queued) bool { return q.trial == t })
+	if i < 0 {
+		return false
+	}
+	w.queue[i].request.queued--
+	w.queue = slices.Delete(w.queue, i, i+1)
+	return true
 }
 
 // isQueued reports whether a trial waits for a slot.
@@ -97,14 +106,17 @@ func (w *worker) promote() {
 		return
 	}
 	i := max(0, slices.IndexFunc(w.queue, func(q *queued) bool { return !q.trial.Started.IsZero() }))
-	w.used = w.used.Add(w.queue[i].needs)
-	w.queue = slices.Delete(w.queue, i, i+1)
+	w.used = w.used.Add(w.queue[i].request.needs)
+	w.dequeue(w.queue[i].trial)
 }
 
 // requeue divides what the worker holds anew into what has a slot and what waits, after
 // the worker said how many slots it has. More may have started than there are slots: those
 // whose end is still to be reported make up for it.
 func (s *State) requeue(w *worker) {
+	for _, q := range w.queue {
+		q.request.queued--
+	}
 	w.queue, w.used = nil, sweeps.Resources{}
 	trials := make([]*sweeps.Trial, 0, len(w.running))
 	for _, key := range sortedKeys(w.running) {
@@ -120,36 +132,31 @@ func (s *State) requeue(w *worker) {
 		return a.Assigned.Compare(b.Assigned)
 	})
 	for i, t := range trials {
-		needs := s.sweeps[t.Sweep].policy.Needs
+		r := s.sweeps[t.Sweep].request
 		if i < w.Slots {
-			w.used = w.used.Add(needs)
+			w.used = w.used.Add(r.needs)
 		} else {
-			w.queue = append(w.queue, &queued{trial: t, needs: needs})
+			w.enqueue(t, r)
 		}
 	}
 }
 
-// prefetch queues trials on workers whose slots are all taken, in rounds of one a worker.
-func (s *State) prefetch(now time.Time, ready []*sweep) {
-	workers := s.index.short.inTurn()
-	for _, w := range workers {
-		w.tempo.roll(now, s.cfg.Backlog)
-		s.index.note(w)
+// queueFor returns the worker that is given the sweep's next trial beyond its slots: of those
+// that may be, one that queues the fewest; nil if there is none.
+func (s *State) queueFor(now time.Time, sw *sweep) *worker {
+	if !sw.startsBeside(now) {
+		return nil
 	}
-	for len(workers) > 0 {
-		workers = slices.DeleteFunc(workers, func(w *worker) bool {
-			if s.enough() {
-				return true
-			}
-			sw := s.choose(now, ready, func(sw *sweep) bool {
-				return sw.startsBeside(now) && w.mayQueue(sw) && !s.keptFrom(w, sw) && !s.doubts(sw, w)
-			})
-			if sw == nil {
-				return true
-			}
-			s.begin(now, sw, w, s.take(now, sw, w))
-			return false
-		})
+	for {
+		w := sw.request.queue.first(func(w *worker) bool { return s.mayTake(w, sw) })
+		if w == nil {
+			return nil
+		}
+		w.tempo.roll(now, s.cfg.Backlog)
+		if w.takesMore() {
+			return w
+		}
+		s.index.note(w)
 	}
 }
 
@@ -158,36 +165,38 @@ func (s *State) prefetch(now time.Time, ready []*sweep) {
 // fits nowhere else would only come back to where it was.
 func (s *State) rebalance() {
 	free := 0
-	for _, w := range s.index.vacant.list {
-		if s.kept[w] == nil {
-			free += w.Slots - w.busy()
+	roomy := map[*worker]bool{} // that have the free slots
+	fits := map[*request]bool{} // a slot that is free
+	for _, r := range s.index.requests {
+		if r.queued == 0 {
+			continue
+		}
+		for _, m := range r.room.list {
+			if s.kept[m.w] != nil {
+				continue
+			}
+			fits[r] = true
+			if !roomy[m.w] {
+				roomy[m.w] = true
+				free += m.w.Slots - m.w.busy()
+			}
 		}
 	}
-	if free == 0 || len(s.index.queues.list) == 0 {
+	if free == 0 {
 		return
-	}
-	fits := map[*sweep]bool{} // a slot that is free
-	wanted := func(q *queued) bool {
-		sw := s.sweeps[q.trial.Sweep]
-		ok, known := fits[sw]
-		if !known {
-			ok = slices.ContainsFunc(s.index.vacant.list, func(w *worker) bool { return s.kept[w] == nil && w.hasRoom(sw) })
-			fits[sw] = ok
-		}
-		return ok
 	}
 	type queue struct {
 		w    *worker
 		last []*queued // that could be recalled
 	}
 	var queues []queue
-	for _, w := range s.index.queues.list {
-		c := queue{w: w}
-		for _, q := range w.queue {
+	for _, m := range s.index.queues.list {
+		c := queue{w: m.w}
+		for _, q := range m.w.queue {
 			switch {
 			case q.recalled:
 				free-- // it is on its way
-			case w.connected && q.recallable() && wanted(q):
+			case m.w.connected && q.recallable() && fits[q.request]:
 				c.last = append(c.last, q)
 			}
 		}

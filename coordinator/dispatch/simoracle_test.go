@@ -431,7 +431,7 @@ func (s *sim) checkKept(begun []Effect) {
 		}
 		suit, spoilt := 0, 0
 		for id, w := range s.state.workers {
-			if !w.open() || w.Slots == 0 || !w.suits(b) || !w.unused(b) || s.state.doubts(b, w) {
+			if !w.couldRun(b.request) || s.state.doubts(b, w) {
 				continue
 			}
 			suit++
@@ -449,7 +449,7 @@ func (s *sim) checkKept(begun []Effect) {
 // take what falls free.
 func (s *sim) blocked(sw *sweep) bool {
 	for _, w := range s.state.workers {
-		if !s.state.doubts(sw, w) && (w.hasRoom(sw) || w.mayQueue(sw)) {
+		if !s.state.doubts(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request)) {
 			return false
 		}
 	}
@@ -459,7 +459,7 @@ func (s *sim) blocked(sw *sweep) bool {
 // fitsSomewhere reports whether a worker that is kept for none has a slot and all else for a trial of the sweep.
 func (s *sim) fitsSomewhere(id sweeps.SweepID) bool {
 	for _, w := range s.state.workers {
-		if s.state.kept[w] == nil && w.hasRoom(s.state.sweeps[id]) {
+		if s.state.kept[w] == nil && w.hasRoom(s.state.sweeps[id].request) {
 			return true
 		}
 	}
@@ -492,6 +492,12 @@ func (s *sim) checkIdle() {
 	}
 	var idle []string
 	free, recalled, queued := 0, 0, 0
+	waits := map[*request]bool{} // for a slot of a worker, by what is asked for
+	for _, w := range s.state.workers {
+		for _, q := range w.queue {
+			waits[s.state.sweeps[q.trial.Sweep].request] = true
+		}
+	}
 	for id, w := range s.state.workers {
 		for _, q := range w.queue {
 			switch {
@@ -504,11 +510,14 @@ func (s *sim) checkIdle() {
 		if s.witness.up[id] == 0 || s.witness.draining[id] || w.aside != "" || s.witness.held[id] || w.alone != nil {
 			continue
 		}
-		if w.busy() < w.Slots && w.Total.Fits(w.used) && s.state.kept[w] == nil {
-			free += w.Slots - w.busy()
+		for r := range waits {
+			if w.hasRoom(r) && s.state.kept[w] == nil {
+				free += w.Slots - w.busy()
+				break
+			}
 		}
 		i := slices.IndexFunc(s.state.order, func(sw *sweep) bool {
-			return s.couldGive(sw) && !s.state.doubts(sw, w) && (w.hasRoom(sw) || w.mayQueue(sw))
+			return s.couldGive(sw) && !s.state.doubts(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request))
 		})
 		if i >= 0 {
 			idle = append(idle, fmt.Sprintf("worker %s has %d of %d slots taken and queues %d trials of %d, and sweep %s has one for it",

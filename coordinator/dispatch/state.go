@@ -20,8 +20,10 @@ type State struct {
 	workers map[sweeps.WorkerID]*worker
 	byID    []*worker // the same, by id
 	index   index     // which of them Assign looks at
-	// kept are the workers that are kept for a sweep; see keep.
-	kept map[*worker]*sweep
+	// kept are the workers that are kept for a sweep; see keep. Those that are reserved are
+	// given nothing by the Assign at hand; see reserve.
+	kept     map[*worker]*sweep
+	reserved map[*worker]bool
 
 	// settled says that nothing happened since the last Assign that could make it hand
 	// anything out, or take anything back.
@@ -46,16 +48,16 @@ type State struct {
 // sweep is a sweep that has not ended.
 type sweep struct {
 	*sweeps.Sweep
-	plan   Plan
-	policy Policy
+	plan    Plan
+	policy  Policy
+	request *request // what its trials ask of a worker
 	// head is the trial at the cursor once it is known not to be excluded.
 	head    *sweeps.Planned
 	ahead   ahead   // of a sweep that reuses
 	waiting waiting // pending trials that had an attempt before
 	running map[int64]*sweeps.Trial
 	alike   alike
-	served  uint64                    // grows with each of its trials that is handed out, see State.begun
-	met     map[sweeps.WorkerID]meets // which workers meet its requirements
+	served  uint64 // grows with each of its trials that is handed out, see State.begun
 }
 
 // worker is a worker that holds, or may be given, trials.
@@ -66,7 +68,7 @@ type worker struct {
 	draining  bool
 	lease     time.Time // the end of it; zero for one that is gone and was set aside
 	running   map[sweeps.TrialKey]*sweeps.Trial
-	of        map[*sweep]int   // how many of the running are of which sweep
+	of        map[*request]int // how many of the running ask for what
 	used      sweeps.Resources // by those that are not queued
 	queue     []*queued        // of the running, those that wait on the worker for a slot
 	excess    int              // how many more than it takes it came back with
@@ -102,13 +104,16 @@ func (w *worker) shut() string {
 // hasSlot reports whether the worker may be given a trial, if there is one that fits.
 func (w *worker) hasSlot() bool { return w.open() && w.alone == nil && w.busy() < w.Slots }
 
-// hasRoom reports whether the worker may be given a trial of the sweep.
-func (w *worker) hasRoom(sw *sweep) bool {
-	needs := sw.policy.Needs
-	if !w.hasSlot() || !w.Total.Sub(w.used).Fits(needs) || !sw.meets(w) {
+// couldRun reports whether the worker may be given a trial that asks for this, now or when it
+// is empty enough.
+func (w *worker) couldRun(r *request) bool { return w.open() && w.Slots > 0 && r.fit(w).could }
+
+// hasRoom reports whether it may be given one now.
+func (w *worker) hasRoom(r *request) bool {
+	if !w.hasSlot() || !w.Total.Sub(w.used).Fits(r.needs) || !w.couldRun(r) {
 		return false
 	}
-	_, ok := w.place(needs)
+	_, ok := w.place(r.needs)
 	return ok
 }
 
@@ -120,6 +125,8 @@ func New(cfg Config) *State {
 		names:       map[string]sweeps.SweepID{},
 		known:       map[sweeps.SweepID]bool{},
 		workers:     map[sweeps.WorkerID]*worker{},
+		kept:        map[*worker]*sweep{},
+		reserved:    map[*worker]bool{},
 		dirtySweeps: map[sweeps.SweepID]*sweeps.Sweep{},
 		dirtyTrials: map[sweeps.TrialKey]*sweeps.Trial{},
 		dirtyAside:  map[sweeps.WorkerID]*worker{},
@@ -159,7 +166,10 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 
 // adopt takes a sweep into memory.
 func (s *State) adopt(sub Submit) *sweep {
-	sw := &sweep{Sweep: sub.Sweep, plan: sub.Plan, policy: sub.Policy, running: map[int64]*sweeps.Trial{}}
+	sw := &sweep{
+		Sweep: sub.Sweep, plan: sub.Plan, policy: sub.Policy,
+		request: s.index.ask(sub.Policy, s.byID), running: map[int64]*sweeps.Trial{},
+	}
 	s.sweeps[sw.ID] = sw
 	s.order = append(s.order, sw)
 	slices.SortStableFunc(s.order, func(a, b *sweep) int { return a.Created.Compare(b.Created) })
@@ -175,6 +185,7 @@ func (s *State) inOrder() []*sweep { return slices.Clone(s.order) }
 // drop lets an ended sweep go.
 func (s *State) drop(sw *sweep) {
 	delete(s.sweeps, sw.ID)
+	s.index.leave(sw.request)
 	s.order = slices.DeleteFunc(s.order, func(x *sweep) bool { return x == sw })
 }
 
@@ -183,9 +194,9 @@ func (s *State) hold(sw *sweep, w *worker, t *sweeps.Trial) {
 	defer s.index.note(w)
 	sw.running[t.Index] = t
 	w.running[t.TrialKey] = t
-	w.of[sw]++
+	w.of[sw.request]++
 	if w.busy() > w.Slots && w.Slots > 0 {
-		w.queue = append(w.queue, &queued{trial: t, needs: sw.policy.Needs})
+		w.enqueue(t, sw.request)
 		return
 	}
 	w.used = w.used.Add(sw.policy.Needs)
@@ -200,8 +211,8 @@ func (s *State) release(sw *sweep, t *sweeps.Trial) {
 	defer s.index.note(w)
 	delete(w.running, t.TrialKey)
 	delete(w.places, t.TrialKey)
-	if w.of[sw]--; w.of[sw] == 0 {
-		delete(w.of, sw)
+	if w.of[sw.request]--; w.of[sw.request] == 0 {
+		delete(w.of, sw.request)
 	}
 	if w.dequeue(t) {
 		return

@@ -113,7 +113,7 @@ func (s *State) meet(id sweeps.WorkerID, name string) *worker {
 	w := &worker{
 		Worker:  sweeps.Worker{ID: id, Name: name},
 		running: map[sweeps.TrialKey]*sweeps.Trial{},
-		of:      map[*sweep]int{},
+		of:      map[*request]int{},
 	}
 	s.workers[id] = w
 	i, _ := slices.BinarySearchFunc(s.byID, id, compareWorker)
