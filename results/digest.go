@@ -41,7 +41,7 @@ func Summarise(rows []Row, objective sweeps.Objective) Digest {
 	d := Digest{Total: len(rows)}
 	for i := range rows {
 		r := &rows[i]
-		d.Counts.Move("", r.State)
+		d.Counts.Add(r.State, r.Attempts, 1)
 		if v, ok := r.Best[objective.Name]; ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
 			if d.Best == nil || better(objective, r, d.Best) {
 				d.Best = r
@@ -157,6 +157,7 @@ func (d Digest) Sentence() string {
 		{d.Counts.Cancelled, "cancelled"},
 		{d.Counts.Running, "running"},
 		{d.Counts.Retrying, "waiting for another attempt"},
+		{d.Counts.Unstarted, "not started yet"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, intValue(c.n).plain()+" "+c.name)

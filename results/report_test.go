@@ -90,4 +90,8 @@ func TestSummarise(t *testing.T) {
 	if d = Summarise(ties, accuracy); d.Best.Index != 0 {
 		t.Errorf("of equal trials the best is %d, want the lowest index", d.Best.Index)
 	}
+	d = Summarise([]Row{{State: sweeps.TrialPending}, {State: sweeps.TrialPending, Attempts: 1}, {State: sweeps.TrialRunning, Attempts: 1}}, accuracy)
+	if want := "3 trials: 1 running, 1 waiting for another attempt, 1 not started yet"; d.Sentence() != want {
+		t.Errorf("%q, want %q", d.Sentence(), want)
+	}
 }

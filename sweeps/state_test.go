@@ -100,21 +100,24 @@ func TestCounts(t *testing.T) {
 	var c Counts
 	steps := []struct {
 		from, to TrialState
+		attempts int
 		want     Counts
 		ended    int64
 	}{
-		{"", TrialRunning, Counts{Running: 1}, 0},
-		{"", TrialRunning, Counts{Running: 2}, 0},
-		{TrialRunning, TrialPending, Counts{Running: 1, Retrying: 1}, 0},
-		{TrialPending, TrialRunning, Counts{Running: 2}, 0},
-		{TrialRunning, TrialFinished, Counts{Running: 1, Finished: 1}, 1},
-		{TrialRunning, TrialFailed, Counts{Finished: 1, Failed: 1}, 2},
-		{TrialFailed, TrialPending, Counts{Finished: 1, Retrying: 1}, 1},
-		{TrialPending, TrialCancelled, Counts{Finished: 1, Cancelled: 1}, 2},
+		{"", TrialRunning, 0, Counts{Running: 1}, 0},
+		{"", TrialPending, 0, Counts{Running: 1, Unstarted: 1}, 0},
+		{TrialPending, TrialRunning, 0, Counts{Running: 2}, 0},
+		{TrialRunning, TrialPending, 1, Counts{Running: 1, Retrying: 1}, 0},
+		{TrialPending, TrialRunning, 1, Counts{Running: 2}, 0},
+		{TrialRunning, TrialFinished, 1, Counts{Running: 1, Finished: 1}, 1},
+		{TrialRunning, TrialFailed, 1, Counts{Finished: 1, Failed: 1}, 2},
+		{TrialFailed, TrialPending, 1, Counts{Finished: 1, Retrying: 1}, 1},
+		{TrialPending, TrialCancelled, 1, Counts{Finished: 1, Cancelled: 1}, 2},
 	}
 	for i, s := range steps {
-		c.Move(s.from, s.to)
-		if c != s.want || c.Ended() != s.ended {
+		c.Add(s.from, s.attempts, -1)
+		c.Add(s.to, s.attempts, 1)
+		if c != s.want || c.Ended() != s.ended || c.Pending() != s.want.Retrying+s.want.Unstarted {
 			t.Fatalf("step %d, %q to %q: %+v, %d ended; want %+v, %d", i, s.from, s.to, c, c.Ended(), s.want, s.ended)
 		}
 	}

@@ -95,24 +95,28 @@ func (t *Trial) Duration(now time.Time) time.Duration {
 // Counts tells how many of a sweep's trials are in which state.
 type Counts struct {
 	Running, Finished, Failed, Cancelled int64
-	// Retrying is how many pending trials have a record: nearly all have had an attempt.
-	Retrying int64
+	// Retrying and Unstarted are the pending trials that have a record. Retrying are those
+	// that wait for another attempt. Of the others no attempt was ever started: a worker gave
+	// them back, or the trial that they go on from has ended and they are next.
+	Retrying, Unstarted int64
 }
 
 // Ended is the number of trials that have ended.
 func (c Counts) Ended() int64 { return c.Finished + c.Failed + c.Cancelled }
 
-// Move counts one trial that goes from one state to another. The empty state stands
-// for a trial that had no record yet.
-func (c *Counts) Move(from, to TrialState) {
-	c.add(from, -1)
-	c.add(to, 1)
-}
+// Pending is the number of pending trials that have a record.
+func (c Counts) Pending() int64 { return c.Retrying + c.Unstarted }
 
-func (c *Counts) add(s TrialState, n int64) {
+// Add counts n more trials in a state, of which so many attempts were started. The empty
+// state stands for a trial that has no record.
+func (c *Counts) Add(s TrialState, attempts int, n int64) {
 	switch s {
 	case TrialPending:
-		c.Retrying += n
+		if attempts > 0 {
+			c.Retrying += n
+		} else {
+			c.Unstarted += n
+		}
 	case TrialRunning:
 		c.Running += n
 	case TrialFinished:

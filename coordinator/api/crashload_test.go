@@ -139,7 +139,7 @@ func (b *book) compare(stores *boltstore.Stores) []string {
 		var counts sweeps.Counts
 		err := stores.State.Trials(sw.ID, 0, func(t *sweeps.Trial) bool {
 			rows[t.TrialKey] = t
-			counts.Move("", t.State)
+			counts.Add(t.State, t.Attempts(), 1)
 			return true
 		})
 		if err != nil {

@@ -31,6 +31,7 @@ type sweepRecord struct {
 	Failed     int64             `json:"failed"`
 	Cancelled  int64             `json:"cancelled"`
 	Retrying   int64             `json:"retrying"`
+	Unstarted  int64             `json:"unstarted,omitempty"` // among the retrying, before there was this
 	Best       []bestRecord      `json:"best,omitempty"`
 	Reuse      bool              `json:"reuse,omitempty"`
 	Basis      string            `json:"basis,omitempty"`
@@ -73,7 +74,7 @@ func encodeSweep(s *sweeps.Sweep) ([]byte, error) {
 		Created: s.Created.UTC(), Ended: s.Ended.UTC(), Revived: s.Revived.UTC(),
 		Next: s.Next, Closed: s.Closed, Dispatched: s.Dispatched, Excluded: s.Excluded,
 		Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
-		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying, Best: bestRecords(s.Best),
+		Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying, Unstarted: s.Counts.Unstarted, Best: bestRecords(s.Best),
 		Reuse: s.Reuse, Basis: s.Basis, Reused: s.Reused,
 	})
 }
@@ -91,7 +92,7 @@ func decodeSweep(b, source []byte) (*sweeps.Sweep, error) {
 		Reuse: r.Reuse, Basis: r.Basis, Reused: r.Reused,
 		Counts: sweeps.Counts{
 			Running: r.Running, Finished: r.Finished, Failed: r.Failed,
-			Cancelled: r.Cancelled, Retrying: r.Retrying,
+			Cancelled: r.Cancelled, Retrying: r.Retrying, Unstarted: r.Unstarted,
 		},
 		Best: bestCheckpoints(r.Best),
 	}, nil

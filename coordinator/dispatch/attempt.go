@@ -101,10 +101,10 @@ func (s *State) verdict(sw *sweep, t *sweeps.Trial, charged bool) sweeps.TrialSt
 func (s *State) begin(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	s.begun++
 	sw.served = s.begun
+	s.move(sw, t, sweeps.TrialRunning) // first, for it is counted by its attempts up to here
 	t.Attempt++
 	t.Worker, t.WorkerName = w.ID, w.Name
 	t.Assigned, t.Started, t.Ended = now, time.Time{}, time.Time{}
-	s.move(sw, t, sweeps.TrialRunning)
 	if !w.settleIn(t, sw.policy.Needs) {
 		s.illegal = append(s.illegal, fmt.Errorf("I11: trial %s is given to worker %s, which has no GPU for it", t.TrialKey, w.ID))
 	}

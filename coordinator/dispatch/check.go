@@ -191,10 +191,14 @@ func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKe
 	if n := int64(len(sw.running)); n != sw.Counts.Running {
 		bad("I5: sweep %s counts %d running trials, there are %d", id, sw.Counts.Running, n)
 	}
-	if n := int64(sw.waiting.len()); n != sw.Counts.Retrying {
-		bad("I5: sweep %s counts %d retrying trials, there are %d", id, sw.Counts.Retrying, n)
+	var waiting sweeps.Counts
+	for _, t := range sw.waiting.all() {
+		waiting.Add(t.State, t.Attempts(), 1)
 	}
-	if got := sw.Counts.Ended() + sw.Counts.Running + sw.Counts.Retrying; got != sw.Dispatched {
+	if c := sw.Counts; waiting.Retrying != c.Retrying || waiting.Unstarted != c.Unstarted {
+		bad("I5: sweep %s counts %d retrying trials and %d unstarted ones, there are %d and %d", id, c.Retrying, c.Unstarted, waiting.Retrying, waiting.Unstarted)
+	}
+	if got := sw.Counts.Ended() + sw.Counts.Running + sw.Counts.Pending(); got != sw.Dispatched {
 		bad("I5: sweep %s dispatched %d trials, its counts add up to %d", id, sw.Dispatched, got)
 	}
 	if sw.Reused < 0 || sw.Reused > sw.Counts.Finished {

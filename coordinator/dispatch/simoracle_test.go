@@ -577,7 +577,7 @@ func (s *sim) verdict() error {
 			if t.Reused() {
 				reused++
 			}
-			counts.Move("", t.State)
+			counts.Add(t.State, t.Attempts(), 1)
 			if !t.State.Terminal() {
 				errs = append(errs, fmt.Errorf("sweep %s ended and its trial %v is %s", id, key, t.State))
 			}

@@ -145,6 +145,7 @@ func (s *State) Name(id sweeps.SweepID, name string) {
 func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 	sw := s.adopt(sub)
 	s.settled = false
+	unstarted := int64(0)
 	for _, t := range trials {
 		switch t.State {
 		case sweeps.TrialRunning:
@@ -159,7 +160,16 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 			s.hold(sw, w, t)
 		case sweeps.TrialPending:
 			sw.waiting.push(t)
+			if t.Attempts() == 0 {
+				unstarted++
+			}
 		}
+	}
+	if n := unstarted - sw.Counts.Unstarted; n != 0 {
+		// It is a version's that counted them among the others.
+		sw.Counts.Unstarted += n
+		sw.Counts.Retrying -= n
+		s.touch(sw)
 	}
 	s.settle(now, sw)
 }
@@ -253,8 +263,9 @@ func (s *State) move(sw *sweep, t *sweeps.Trial, to sweeps.TrialState) {
 	if t.State != "" && !t.State.CanMove(to) {
 		s.illegal = append(s.illegal, fmt.Errorf("I8: trial %s moves from %s to %s", t.TrialKey, t.State, to))
 	}
-	sw.Counts.Move(t.State, to)
+	sw.Counts.Add(t.State, t.Attempts(), -1)
 	t.State = to
+	sw.Counts.Add(t.State, t.Attempts(), 1)
 	s.touch(sw)
 	s.dirtyTrials[t.TrialKey] = t
 }

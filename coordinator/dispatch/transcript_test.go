@@ -259,7 +259,7 @@ func describeSweep(sw *sweeps.Sweep) string {
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{c.Retrying, "waiting again"}, {c.Finished, "finished"}, {c.Failed, "failed"}, {c.Cancelled, "cancelled"}, {sw.Excluded, "excluded"}} {
+	}{{c.Retrying, "waiting again"}, {c.Unstarted, "waiting unstarted"}, {c.Finished, "finished"}, {c.Failed, "failed"}, {c.Cancelled, "cancelled"}, {sw.Excluded, "excluded"}} {
 		if n.n > 0 {
 			text += fmt.Sprintf(", %d %s", n.n, n.what)
 		}

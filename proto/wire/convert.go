@@ -89,7 +89,7 @@ func SweepToProto(s *sweeps.Sweep, total int64) *pb.Sweep {
 		Next: s.Next, Dispatched: s.Dispatched, Excluded: s.Excluded,
 		Counts: &pb.Counts{
 			Running: s.Counts.Running, Finished: s.Counts.Finished, Failed: s.Counts.Failed,
-			Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying,
+			Cancelled: s.Counts.Cancelled, Retrying: s.Counts.Retrying, Unstarted: s.Counts.Unstarted,
 		},
 		Total: total, Reason: s.Reason, Closed: s.Closed, Best: keptToProto(s.Best),
 		Reuse: s.Reuse, Basis: s.Basis, Reused: s.Reused,
@@ -111,7 +111,7 @@ func SweepFromProto(p *pb.Sweep) (s *sweeps.Sweep, total int64, err error) {
 		Reuse: p.Reuse, Basis: p.Basis, Reused: p.Reused,
 		Counts: sweeps.Counts{
 			Running: c.GetRunning(), Finished: c.GetFinished(), Failed: c.GetFailed(),
-			Cancelled: c.GetCancelled(), Retrying: c.GetRetrying(),
+			Cancelled: c.GetCancelled(), Retrying: c.GetRetrying(), Unstarted: c.GetUnstarted(),
 		},
 		Best: keptFromProto(p.Best),
 	}, p.Total, nil

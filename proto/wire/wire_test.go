@@ -61,7 +61,7 @@ func TestSweepRoundTrip(t *testing.T) {
 		ID: "s1", Name: "name", Source: []byte("method: grid\n"), File: "a.yaml", WorkDir: "/w",
 		State: sweeps.SweepCancelling, Created: at, Ended: at.Add(time.Hour), Next: 9, Dispatched: 8, Excluded: 1,
 		Reason: "by a user", Closed: true,
-		Counts: sweeps.Counts{Running: 1, Finished: 2, Failed: 3, Cancelled: 4, Retrying: 5},
+		Counts: sweeps.Counts{Running: 1, Finished: 2, Failed: 3, Cancelled: 4, Retrying: 5, Unstarted: 6},
 	}
 	got, total, err := SweepFromProto(overTheWire(t, SweepToProto(want, 42), &pb.Sweep{}))
 	if err != nil || total != 42 {

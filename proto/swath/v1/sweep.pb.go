@@ -222,7 +222,8 @@ type Counts struct {
 	Finished      int64                  `protobuf:"varint,2,opt,name=finished,proto3" json:"finished,omitempty"`
 	Failed        int64                  `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	Cancelled     int64                  `protobuf:"varint,4,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
-	Retrying      int64                  `protobuf:"varint,5,opt,name=retrying,proto3" json:"retrying,omitempty"`
+	Retrying      int64                  `protobuf:"varint,5,opt,name=retrying,proto3" json:"retrying,omitempty"`   // that wait for another attempt
+	Unstarted     int64                  `protobuf:"varint,6,opt,name=unstarted,proto3" json:"unstarted,omitempty"` // that wait for their first, and have a record
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -288,6 +289,13 @@ func (x *Counts) GetCancelled() int64 {
 func (x *Counts) GetRetrying() int64 {
 	if x != nil {
 		return x.Retrying
+	}
+	return 0
+}
+
+func (x *Counts) GetUnstarted() int64 {
+	if x != nil {
+		return x.Unstarted
 	}
 	return 0
 }
@@ -2389,13 +2397,14 @@ const file_swath_v1_sweep_proto_rawDesc = "" +
 	"\x05basis\x18\x12 \x01(\tR\x05basis\x12\x16\n" +
 	"\x06reused\x18\x13 \x01(\x03R\x06reused\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12,\n" +
-	"\x04best\x18\x10 \x03(\v2\x18.swath.v1.KeptCheckpointR\x04best\"\x90\x01\n" +
+	"\x04best\x18\x10 \x03(\v2\x18.swath.v1.KeptCheckpointR\x04best\"\xae\x01\n" +
 	"\x06Counts\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x03R\arunning\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\x03R\bfinished\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x03R\x06failed\x12\x1c\n" +
 	"\tcancelled\x18\x04 \x01(\x03R\tcancelled\x12\x1a\n" +
-	"\bretrying\x18\x05 \x01(\x03R\bretrying\"\xf8\x06\n" +
+	"\bretrying\x18\x05 \x01(\x03R\bretrying\x12\x1c\n" +
+	"\tunstarted\x18\x06 \x01(\x03R\tunstarted\"\xf8\x06\n" +
 	"\x05Trial\x12\x19\n" +
 	"\bsweep_id\x18\x01 \x01(\tR\asweepId\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x0e\n" +
