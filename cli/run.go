@@ -215,7 +215,7 @@ func chooseRun(home, name string, exact bool, f *sweepFile) (runTarget, error) {
 		case !sw.State.Terminal() && string(sw.Source) == string(f.source):
 			return runTarget{sw.ID, try, true}, nil
 		case exact:
-			return fresh, fmt.Errorf("%w: a sweep named %q is there already: choose another name with --name", sweeps.ErrConflict, try)
+			return fresh, fmt.Errorf("%w: a sweep named %q is there already: choose another name with --name", sweeps.ErrExists, try)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (a *app) submit(ctx context.Context, file, name string, reuse *bool, check 
 	defer cl.close()
 	st, err := cl.Submit(ctx, wire.Submission{ID: newSweepID(), Source: f.source, File: f.file, Name: name, WorkDir: f.workDir, Reuse: reuse, Program: f.programDigest()})
 	if err != nil {
-		if errors.Is(err, sweeps.ErrConflict) {
+		if errors.Is(err, sweeps.ErrExists) {
 			return fmt.Errorf("%s: %w", f.describe(), err)
 		}
 		return err

@@ -20,7 +20,7 @@ type Submission struct {
 }
 
 // Submit records a sweep and begins to hand out its trials. A file that does not parse
-// gives ErrInvalid, a name that is taken ErrConflict.
+// gives ErrInvalid, a name that is taken ErrExists.
 func (c *Coordinator) Submit(ctx context.Context, s Submission) (*SweepStatus, error) {
 	if s.ID == "" {
 		return nil, fmt.Errorf("%w: a submission needs an id", sweeps.ErrInvalid)

@@ -1,6 +1,9 @@
 package sweeps
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The classes of error that decide what a caller does. Errors of swath wrap one of
 // them; proto/wire maps each to a gRPC code and back, so that errors.Is works on both
@@ -8,9 +11,12 @@ import "errors"
 var (
 	// ErrNotFound says that the named sweep, trial or metric does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict says that the request contradicts what is there, as a second
-	// sweep of the same name does.
+	// ErrConflict says that the state of what is there forbids the request, as to
+	// remove a sweep that has not ended.
 	ErrConflict = errors.New("conflict")
+	// ErrExists is the conflict that what the request would make is there already, as a
+	// second sweep of the same name. Its text is the same.
+	ErrExists = fmt.Errorf("%w", ErrConflict)
 	// ErrInvalid says that the request or the file is wrong, and repeating it is
 	// no use.
 	ErrInvalid = errors.New("invalid")

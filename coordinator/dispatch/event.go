@@ -45,7 +45,7 @@ type Policy struct {
 }
 
 // Submit brings a new sweep. A sweep whose id is known already is the same request
-// repeated and changes nothing; one whose name is taken is refused with ErrConflict.
+// repeated and changes nothing; one whose name is taken is refused with ErrExists.
 type Submit struct {
 	Sweep  *sweeps.Sweep // ownership passes to the dispatcher
 	Plan   Plan

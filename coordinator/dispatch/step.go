@@ -68,7 +68,7 @@ func (s *State) onSubmit(now time.Time, e Submit) error {
 		return nil
 	}
 	if _, taken := s.names[e.Sweep.Name]; taken {
-		return fmt.Errorf("%w: a sweep named %q is there already: choose another name with --name", sweeps.ErrConflict, e.Sweep.Name)
+		return fmt.Errorf("%w: a sweep named %q is there already: choose another name with --name", sweeps.ErrExists, e.Sweep.Name)
 	}
 	if err := s.refuseHalted(e.Sweep.Name); err != nil {
 		return err

@@ -12,16 +12,19 @@ import (
 )
 
 // classes pairs the domain's classes of error with gRPC's codes, one to one, so that
-// errors.Is answers the same on both sides of the wire.
+// errors.Is answers the same on both sides of the wire. A class stands before those that it
+// is a kind of. Earlier versions sent ALREADY_EXISTS for every conflict, which is still
+// understood as one.
 var classes = []struct {
 	err  error
 	code codes.Code
 }{
 	{sweeps.ErrNotFound, codes.NotFound},
-	{sweeps.ErrConflict, codes.AlreadyExists},
+	{sweeps.ErrExists, codes.AlreadyExists},
+	{sweeps.ErrConflict, codes.FailedPrecondition},
 	{sweeps.ErrInvalid, codes.InvalidArgument},
 	{sweeps.ErrUnavailable, codes.Unavailable},
-	{sweeps.ErrFenced, codes.FailedPrecondition},
+	{sweeps.ErrFenced, codes.Aborted},
 	{sweeps.ErrStorage, codes.ResourceExhausted},
 	{context.Canceled, codes.Canceled},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},

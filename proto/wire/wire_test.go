@@ -159,6 +159,16 @@ func TestErrorClasses(t *testing.T) {
 			}
 		}
 	}
+	// What earlier versions sent, and what they understood: the code for every conflict.
+	for sent, code := range map[error]codes.Code{sweeps.ErrExists: codes.AlreadyExists, sweeps.ErrConflict: codes.FailedPrecondition} {
+		if got := status.Code(ErrorToStatus(fmt.Errorf("submit: %w: it is there", sent))); got != code {
+			t.Errorf("%v goes as %v, want %v", sent, got, code)
+		}
+		text := "conflict: sweep \"s\" has not ended"
+		if got := ErrorFromStatus(status.Error(code, text)); !errors.Is(got, sweeps.ErrConflict) || got.Error() != text {
+			t.Errorf("%v arrives as %v", code, got)
+		}
+	}
 	if err := ErrorToStatus(errors.New("plain")); status.Code(err) != codes.Internal {
 		t.Errorf("an error without a class gets code %v", status.Code(err))
 	}

@@ -45,6 +45,11 @@ const (
 //
 // SweepService is what the command line speaks. Every call but Watch and a following
 // Logs answers at once. A sweep is named by its id or its name everywhere.
+//
+// The codes that say what a caller should do: NOT_FOUND; INVALID_ARGUMENT, which no
+// repetition mends; FAILED_PRECONDITION, where the state of the sweep or trial forbids the
+// request; ALREADY_EXISTS; UNAVAILABLE, to be tried again; RESOURCE_EXHAUSTED, where the
+// coordinator cannot store it.
 type SweepServiceClient interface {
 	// Submit records a sweep and starts handing out its trials. Repeating a request
 	// with the same id is harmless. A name that is taken: ALREADY_EXISTS. A file that
@@ -70,7 +75,7 @@ type SweepServiceClient interface {
 	// RerunSweep makes failed or cancelled trials of the sweep pending again.
 	RerunSweep(ctx context.Context, in *RerunSweepRequest, opts ...grpc.CallOption) (*RerunSweepResponse, error)
 	// RemoveSweep drops a sweep that has ended, with all that was recorded of it. One that
-	// has not ended, or whose results others took over: ALREADY_EXISTS.
+	// has not ended, or whose results others took over: FAILED_PRECONDITION.
 	RemoveSweep(ctx context.Context, in *RemoveSweepRequest, opts ...grpc.CallOption) (*RemoveSweepResponse, error)
 	// ListTrials streams the records of a sweep's trials that were started, in order of
 	// their index.
@@ -298,6 +303,11 @@ func (c *sweepServiceClient) ExplainTrial(ctx context.Context, in *ExplainTrialR
 //
 // SweepService is what the command line speaks. Every call but Watch and a following
 // Logs answers at once. A sweep is named by its id or its name everywhere.
+//
+// The codes that say what a caller should do: NOT_FOUND; INVALID_ARGUMENT, which no
+// repetition mends; FAILED_PRECONDITION, where the state of the sweep or trial forbids the
+// request; ALREADY_EXISTS; UNAVAILABLE, to be tried again; RESOURCE_EXHAUSTED, where the
+// coordinator cannot store it.
 type SweepServiceServer interface {
 	// Submit records a sweep and starts handing out its trials. Repeating a request
 	// with the same id is harmless. A name that is taken: ALREADY_EXISTS. A file that
@@ -323,7 +333,7 @@ type SweepServiceServer interface {
 	// RerunSweep makes failed or cancelled trials of the sweep pending again.
 	RerunSweep(context.Context, *RerunSweepRequest) (*RerunSweepResponse, error)
 	// RemoveSweep drops a sweep that has ended, with all that was recorded of it. One that
-	// has not ended, or whose results others took over: ALREADY_EXISTS.
+	// has not ended, or whose results others took over: FAILED_PRECONDITION.
 	RemoveSweep(context.Context, *RemoveSweepRequest) (*RemoveSweepResponse, error)
 	// ListTrials streams the records of a sweep's trials that were started, in order of
 	// their index.
