@@ -96,7 +96,7 @@ type Agent struct {
 	draining chan struct{} // closed, under mu, when the agent begins to shut down
 	closing  chan struct{} // closed when it stops to wait for acknowledgements
 	removed  chan struct{} // an attempt was forgotten
-	wg       sync.WaitGroup
+	crew     *crew
 
 	mu       sync.Mutex
 	attempts map[sweeps.AttemptRef]*attempt // those held
@@ -203,6 +203,7 @@ func New(cfg Config) (*Agent, error) {
 		beside:   map[*sweeps.Spec]int{},
 		cache:    cache{dir: filepath.Join(h.dir, "checkpoints"), most: 2 * (cfg.Slots + cfg.Prefetch)},
 		saving:   make(chan struct{}, 1),
+		crew:     newCrew(),
 	}
 	if err := a.cache.open(); err != nil {
 		h.release()
@@ -247,17 +248,17 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.cfg.Room != nil {
 		a.look() // before the first greeting
 	}
-	a.wg.Go(func() { a.connect(connected) })
-	a.wg.Go(a.watchRoom)
-	a.wg.Go(a.tidy)
-	a.wg.Go(func() { a.watchGPUs(ctx) })
-	a.wg.Go(func() { a.bringCheckpoints(connected) })
+	a.crew.Go(func() { a.connect(connected) })
+	a.crew.Go(a.watchRoom)
+	a.crew.Go(a.tidy)
+	a.crew.Go(func() { a.watchGPUs(ctx) })
+	a.crew.Go(func() { a.bringCheckpoints(connected) })
 
 	<-ctx.Done()
 	a.drain()
 	disconnect()
 	close(a.closing)
-	a.wg.Wait()
+	a.crew.close()
 	a.launcher.quit()
 	a.spares.close()
 	return nil
@@ -337,7 +338,7 @@ func (a *Agent) begin(m wire.Start) *attempt {
 	if a.gpus.unavailable(m.GPUs) {
 		// Others began to use the device while this was on its way. It goes back.
 		at.giveBack()
-		a.wg.Go(at.live)
+		a.crew.Go(at.live)
 		return at
 	}
 	a.attempts[m.Ref] = at
@@ -357,7 +358,7 @@ func (a *Agent) begin(m wire.Start) *attempt {
 	if n := len(a.queue); n > max(a.cfg.Prefetch, a.burst) {
 		at.log.Warn("more trials than slots and places to wait: the coordinator sent one too many, and it waits, too", "waiting", n, "slots", a.cfg.Slots, "prefetch", a.cfg.Prefetch)
 	}
-	a.wg.Go(at.live)
+	a.crew.Go(at.live)
 	return at
 }
 

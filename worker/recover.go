@@ -84,7 +84,7 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 		at.writeRecord()
 		a.enter(at)
 		a.beside[at.spec]++
-		a.wg.Go(at.adopt)
+		a.crew.Go(at.adopt)
 		return true
 	case isKept:
 		outcome = *k.Outcome
@@ -92,7 +92,7 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 		outcome = at.giveUp()
 	}
 	at.end(outcome)
-	a.wg.Go(at.await)
+	a.crew.Go(at.await)
 	return true
 }
 

@@ -280,7 +280,9 @@ func (s *session) report(at *attempt) {
 	}
 	r := newReporter(s, at)
 	s.reporters[at.start.Ref] = r
-	s.wg.Go(func() {
+	s.wg.Add(1)
+	s.agent.crew.Go(func() {
+		defer s.wg.Done()
 		if err := r.run(); err != nil {
 			s.fail(err)
 		}

@@ -26,7 +26,7 @@ func openLog(attemptDir string, s Stream, made bool) (*os.File, error) {
 	if !made {
 		flags |= os.O_TRUNC
 	}
-	f, err := os.OpenFile(logFile(attemptDir, s), flags, 0o644)
+	f, err := openPlain(logFile(attemptDir, s), flags)
 	if err != nil {
 		return nil, fmt.Errorf("make the attempt's %s: %w", s, err)
 	}

@@ -136,7 +136,7 @@ func (s Spec) prepare() error {
 // overwrite is os.WriteFile, but does not empty the file first: some file systems take
 // that for a reason to write to the disk at once.
 func overwrite(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := openPlain(path, os.O_CREATE|os.O_WRONLY)
 	if err != nil {
 		return err
 	}
