@@ -47,7 +47,14 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 		}
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen HOST:PORT", listen, err)
 	}
-	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{})
+	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{Reclaim: func(c boltstore.Compaction, err error) {
+		if err != nil {
+			log.Warn("free space in a file is not given back", "file", c.File, "err", err)
+			return
+		}
+		log.Info("gave back the space that was free in a file", "file", c.File,
+			"before", sweeps.FormatBytes(c.Before), "after", sweeps.FormatBytes(c.After))
+	}})
 	if err != nil {
 		_ = listener.Close() // nobody was served
 		return nil, err

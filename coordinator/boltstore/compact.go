@@ -2,15 +2,20 @@ package boltstore
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+
+	"swath/coordinator/disk"
+	"swath/sweeps"
 )
 
 // bbolt never gives back space: what is deleted or rewritten leaves free pages, and the file
-// keeps its length. Compact writes each file anew, without them, beside the old one, syncs
+// keeps its length. So a coordinator that begins has a file of which much is free compacted
+// (Options.Reclaim), and a user may ask for it (Compact). That writes the file anew, without them, beside the old one, syncs
 // the copy and renames it over the old one. So there is a whole file under the name at any
 // instant, the old or the new one, whenever the process or the machine dies. Others that
 // open the file meanwhile wait for the lock on the old one, and notice then that it is no
@@ -42,6 +47,49 @@ func Compact(dir string) (done []Compaction, err error) {
 		done = append(done, c)
 	}
 	return done, nil
+}
+
+// reclaim compacts the file if that is worth it, and returns the one that is then in its
+// place, open.
+func (f *file) reclaim(dir string, l layout, opts Options) (*file, error) {
+	size, free, err := f.space()
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	if free < worthwhile || free < size/2 {
+		return f, nil
+	}
+	if room, _, known := disk.Space(dir); known && room-spare < size-free {
+		opts.Reclaim(Compaction{File: l.name}, fmt.Errorf("%w: %s of %s are free and stay so: a copy of the rest would leave less than %s on that disk",
+			sweeps.ErrStorage, sweeps.FormatBytes(free), f.path, sweeps.FormatBytes(spare)))
+		return f, nil
+	}
+	c, err := f.compact()
+	opts.Reclaim(c, err)
+	if err != nil {
+		return f, nil
+	}
+	if err := f.close(); err != nil {
+		return nil, err
+	}
+	return openFile(dir, l, opts)
+}
+
+const (
+	// worthwhile is how much has to be free in a file, in bytes, before it is compacted
+	// unasked, and spare what is to be free on the disk beside the copy.
+	worthwhile = 64 << 20
+	spare      = 64 << 20
+)
+
+// space returns how many bytes of the file are in use, up to the last page, and how many of
+// those are free. bbolt counted the latter when it opened the file for writing.
+func (f *file) space() (size, free int64, err error) {
+	err = f.view(func(tx *bbolt.Tx) error {
+		size = tx.Size()
+		return nil
+	})
+	return size, int64(f.db.Stats().FreePageN) * int64(f.db.Info().PageSize), err
 }
 
 // copyOf is where the compacted copy of a file is written.

@@ -127,8 +127,7 @@ func openBolt(path string, opts Options) (f *file, err error) {
 		NoSync:   opts.NoSync,
 		// The list of free pages is short here, since little is ever deleted, and
 		// writing it saves reading the whole file at the next start.
-		FreelistType: bbolt.FreelistMapType,
-		NoStatistics: true,
+		FreelistType: bbolt.FreelistMapType, // its length is what the statistics are for
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			h, err := os.OpenFile(name, flag, mode)
 			handle = h

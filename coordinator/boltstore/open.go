@@ -23,6 +23,10 @@ type Options struct {
 	// LockTimeout is how long to wait for another process to release the home;
 	// 300 ms if zero.
 	LockTimeout time.Duration
+	// Reclaim, unless nil, has a file written anew before it is used if more than half of it
+	// is free, and is told what came of that. An error is no reason not to use the file: it
+	// is as it was.
+	Reclaim func(Compaction, error)
 }
 
 // defaultLockTimeout is how long to wait for a file that is in use.
@@ -55,6 +59,11 @@ func Open(dir string, opts Options) (*Stores, error) {
 		f, err := openFile(dir, l, opts)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
+		}
+		if opts.Reclaim != nil && !opts.ReadOnly {
+			if f, err = f.reclaim(dir, l, opts); err != nil {
+				return nil, errors.Join(err, s.Close())
+			}
 		}
 		s.files = append(s.files, f)
 	}
