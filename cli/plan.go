@@ -40,6 +40,9 @@ the coordinator.`,
 			if err != nil {
 				return err
 			}
+			if err := f.checkReuse(reuse); err != nil {
+				return err
+			}
 			if !cmd.Flags().Changed("limit") {
 				limit = math.MaxInt64
 				if !asJSON {

@@ -40,6 +40,14 @@ func reuseOf(f *pflag.FlagSet) (*bool, error) {
 	return reuse, nil
 }
 
+// checkReuse says what is wrong if the flags ask for reuse where the file forbids it.
+func (f *sweepFile) checkReuse(reuse *bool) error {
+	if reuse == nil || !*reuse {
+		return nil
+	}
+	return f.spec.CheckReuse()
+}
+
 // maxDigest is how large a program may be to be read for its digest. A larger one is told
 // from others by its size and time.
 const maxDigest = 32 << 20

@@ -57,4 +57,16 @@ func TestReuse(t *testing.T) {
 		t.Errorf("the program changed, and the results are\n%s", o.out)
 	}
 	swath(t, "run", more, "--home", home, "--reuse", "--no-reuse").want(t, 2).says(t, "say one of them")
+
+	// Where the file forbids it, its line is named, before anything is begun.
+	chain := fakeSweep(t, "chain", "method: grid\ncontinue: steps\nparameters: {steps: {values: [1, 2]}}")
+	for _, verb := range []string{"plan", "submit", "run"} {
+		o := swath(t, verb, chain, "--home", home, "--reuse").want(t, 2)
+		if want := "chain.yaml:5:1: reuse and continue exclude each other"; !strings.Contains(o.err, want) || strings.Contains(o.err, "swath:") {
+			t.Errorf("%s says %q, want %q", verb, o.err, want)
+		}
+		if o.out != "" {
+			t.Errorf("%s goes on: %q", verb, o.out)
+		}
+	}
 }

@@ -66,6 +66,9 @@ func (a *app) run(ctx context.Context, file string, opt runOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := f.checkReuse(opt.reuse); err != nil {
+		return err
+	}
 	if opt.check {
 		if err := f.check(); err != nil {
 			return err

@@ -45,6 +45,9 @@ func (a *app) submit(ctx context.Context, file, name string, reuse *bool, check 
 	if err != nil {
 		return err
 	}
+	if err := f.checkReuse(reuse); err != nil {
+		return err
+	}
 	if check {
 		if err := f.check(); err != nil {
 			return err
@@ -58,7 +61,7 @@ func (a *app) submit(ctx context.Context, file, name string, reuse *bool, check 
 	st, err := cl.Submit(ctx, wire.Submission{ID: newSweepID(), Source: f.source, File: f.file, Name: name, WorkDir: f.workDir, Reuse: reuse, Program: f.programDigest()})
 	if err != nil {
 		if errors.Is(err, sweeps.ErrExists) {
-			return fmt.Errorf("%s: %w", f.describe(), err)
+			return fmt.Errorf("%w: %s: %s", sweeps.ErrExists, f.describe(), oneLine(err))
 		}
 		return err
 	}

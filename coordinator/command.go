@@ -42,7 +42,7 @@ func (c *Coordinator) Submit(ctx context.Context, s Submission) (*SweepStatus, e
 	}
 	if reuse {
 		if err := l.spec.CheckReuse(); err != nil {
-			return nil, fmt.Errorf("submit %s: %w", s.File, err)
+			return nil, err
 		}
 	}
 	c.specs.put(s.ID, l)

@@ -137,7 +137,7 @@ func (c *Coordinator) FindReusable(ctx context.Context, s Submission) (reusable,
 		return 0, 0, err
 	}
 	if err := l.spec.CheckReuse(); err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", s.File, err)
+		return 0, 0, err
 	}
 	list, err := c.store.Sweeps()
 	if err != nil {

@@ -2,7 +2,6 @@ package sweeps
 
 import (
 	"errors"
-	"fmt"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -36,10 +35,10 @@ func (d *decoder) checkpoints(n *yaml.Node, objective bool) (k Keep) {
 // one before, which a result that was taken over does not have.
 const noReuse = "reuse and continue exclude each other: trials that go on from each other need checkpoints, and a result that is taken over has none"
 
-// CheckReuse reports whether trials of the sweep may take over results.
+// CheckReuse returns a [*FileError] if trials of the sweep may not take over results.
 func (s *Spec) CheckReuse() error {
 	if s.Continue != "" {
-		return fmt.Errorf("%w: %s", ErrInvalid, noReuse)
+		return s.ErrorAt("continue", "%s", noReuse)
 	}
 	return nil
 }
