@@ -26,5 +26,5 @@
 //   - A failure of the disk wraps sweeps.ErrStorage, is one line, and says what to
 //     do. The files are created complete or not at all.
 //   - Each file has a schema version. A file of an older one is upgraded in one
-//     transaction when it is opened (upgrade.go), one of a newer one is refused.
+//     transaction when it is opened, also to be read (upgrade.go), one of a newer one is refused.
 package boltstore

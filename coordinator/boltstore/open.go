@@ -15,7 +15,7 @@ import (
 // Options say how to open a home. The zero value is right for a coordinator.
 type Options struct {
 	// ReadOnly opens a home that exists for reading, beside other readers. No
-	// coordinator can use it at the same time.
+	// coordinator can use it at the same time. One of an older schema is upgraded first.
 	ReadOnly bool
 	// NoSync leaves out the sync of each commit, for benchmarks: a crash of the
 	// machine (not of the process) may then damage the files.
@@ -54,6 +54,18 @@ func Open(dir string, opts Options) (*Stores, error) {
 	if err := prepareHome(dir, opts.ReadOnly); err != nil {
 		return nil, err
 	}
+	s, err := open(dir, opts)
+	if old, is := errors.AsType[oldSchema](err); is {
+		if err := upgradeHome(dir, old, opts); err != nil {
+			return nil, err
+		}
+		return open(dir, opts)
+	}
+	return s, err
+}
+
+// open opens the stores in a directory that is there.
+func open(dir string, opts Options) (*Stores, error) {
 	s := &Stores{}
 	for _, l := range []layout{stateLayout, metricsLayout} {
 		f, err := openFile(dir, l, opts)

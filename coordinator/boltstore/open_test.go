@@ -288,7 +288,9 @@ func TestUpgrade(t *testing.T) {
 	readOnly := quick
 	readOnly.ReadOnly = true
 	_, err := open(later, readOnly)
-	told(t, err, sweeps.ErrStorage, fmt.Sprint("old schema ", now), "upgrade")
+	if old, is := errors.AsType[oldSchema](err); !is || old.is != now || old.shouldBe != later.schema {
+		t.Errorf("error %v, want one that tells the schemas", err)
+	}
 	// An upgrade that fails half way changes nothing.
 	_, err = open(broken, quick)
 	told(t, err, sweeps.ErrStorage, fmt.Sprint("schema ", now+1), "cannot")

@@ -2,6 +2,8 @@ package boltstore
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -58,7 +60,7 @@ func makeOld(t *testing.T, dir string, schema uint32) {
 }
 
 // What an old home holds is read, its results can be reused, and it has a place for all that
-// later versions record. Who only reads is told to upgrade it.
+// later versions record. Who only reads it upgrades it as well.
 func TestOldSchemas(t *testing.T) {
 	for _, schema := range []uint32{1, 2, 3, 4} {
 		dir := t.TempDir()
@@ -72,7 +74,7 @@ func TestOldSchemas(t *testing.T) {
 		makeOld(t, dir, schema)
 		readOnly := quick
 		readOnly.ReadOnly = true
-		refused(t, dir, readOnly, sweeps.ErrStorage, "old schema", "open it once for writing")
+		makeReadable(t, dir, readOnly, schema)
 
 		s = openHome(t, dir, quick)
 		found, err := s.State.Finished([]sweeps.TrialID{"abc"}, map[sweeps.SweepID]bool{"s1": true})
@@ -103,6 +105,44 @@ func TestOldSchemas(t *testing.T) {
 		}
 		if reusers, err := s.State.Reusers("s1"); err != nil || len(reusers) != 1 {
 			t.Errorf("schema %d: reused by %v, error %v", schema, reusers, err)
+		}
+	}
+}
+
+// makeReadable opens an old home for reading: beside nobody who has it open, and only if it
+// can be written, does that upgrade it.
+func makeReadable(t *testing.T, dir string, readOnly Options, schema uint32) {
+	t.Helper()
+	path := filepath.Join(dir, stateLayout.name)
+	if os.Geteuid() != 0 { // root may write everything
+		if err := os.Chmod(path, 0o444); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, dir, readOnly, sweeps.ErrStorage, fmt.Sprintf("old schema %d, not %d", schema, stateLayout.schema), "permission denied", "make it writable", "a copy of this one")
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := bbolt.Open(filepath.Join(dir, metricsLayout.name), 0o644, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, dir, readOnly, sweeps.ErrConflict, "in use by another swath")
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // beside others once it is upgraded
+		s, err := Open(dir, readOnly)
+		if err != nil {
+			t.Fatalf("schema %d: %v", schema, err)
+		}
+		defer func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		if sw, err := s.State.Sweep("s1"); err != nil || sw.ID != "s1" {
+			t.Errorf("schema %d: sweep %+v, error %v", schema, sw, err)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package boltstore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -67,8 +69,7 @@ func (f *file) migrate(l layout, readOnly bool) error {
 		return fmt.Errorf("%w: %s has schema %d, written by swath %s; this swath (%s) is too old and knows schemas up to %d: use the newer one, or another home with --home",
 			sweeps.ErrStorage, f.path, schema, writer, swathVersion(), l.schema)
 	case readOnly:
-		return fmt.Errorf("%w: %s has the old schema %d: open it once for writing, as `swath coordinator` does, to upgrade it to %d",
-			sweeps.ErrStorage, f.path, schema, l.schema)
+		return oldSchema{f.path, schema, l.schema}
 	}
 	return f.update(func(tx *bbolt.Tx) error {
 		for v := schema; v < l.schema; v++ {
@@ -82,6 +83,32 @@ func (f *file) migrate(l layout, readOnly bool) error {
 		}
 		return l.stamp(tx, l.schema)
 	})
+}
+
+// oldSchema says that a file which was opened for reading is of an older schema.
+type oldSchema struct {
+	path         string
+	is, shouldBe uint32
+}
+
+func (e oldSchema) Error() string {
+	return fmt.Sprintf("%s has the old schema %d, not %d", e.path, e.is, e.shouldBe)
+}
+
+// upgradeHome brings a home to the present schemas for one who only reads: opening it for
+// writing does so. That needs the home for itself for a moment, and files that can be written.
+func upgradeHome(dir string, old oldSchema, opts Options) error {
+	opts.ReadOnly = false
+	s, err := open(dir, opts)
+	switch {
+	case errors.Is(err, sweeps.ErrConflict):
+		return err
+	case err != nil:
+		// The class is said once, the hint about another home is the error's own.
+		return fmt.Errorf("%w: %w, and upgrading it failed: %s (a copy of this one will do)",
+			sweeps.ErrStorage, old, strings.TrimPrefix(err.Error(), sweeps.ErrStorage.Error()+": "))
+	}
+	return s.Close()
 }
 
 // swathVersion is this program's version, as the module system knows it.
