@@ -13,7 +13,7 @@ import (
 //
 //  1. Take the sweeps that have a trial ready, those of the highest priority first.
 //  2. If a trial waits for a worker of its own and none is empty, the emptiest that would do
-//     is given nothing more, until it is.
+//     is given nothing more until it is, and what is queued there is recalled.
 //  3. Of the sweeps of one priority whose request fits somewhere, take the one that has the
 //     fewest trials running, so that they share the slots; of several the one served longest
 //     ago, so that they take turns where there are few slots. Hand its next trial to that
@@ -78,16 +78,18 @@ func (s *State) enough() bool { return s.handed >= maxHanded }
 const maxHanded = 4096
 
 // reserve keeps, for each sweep with a trial that wants a worker to itself, the emptiest that
-// could take it from being given anything else, unless one is empty already.
+// could take it from being given anything else, unless one is empty already. What waits there
+// for a slot is recalled: the worker would start one after the other, and never be empty.
 func (s *State) reserve(now time.Time, levels [][]*sweep) {
 	clear(s.reserved)
 	for _, sw := range slices.Concat(levels...) {
 		if !sw.waiting.alone.due(now) {
 			continue
 		}
-		w := sw.request.suited.first(func(w *worker) bool { return w.hasSlot() && !s.reserved[w] })
+		w := sw.request.suited.first(func(w *worker) bool { return w.alone == nil && !s.reserved[w] && !s.doubts(sw, w) })
 		if w != nil && len(w.running) > 0 {
 			s.reserved[w] = true
+			s.recallQueued(w, anyTrial)
 		}
 	}
 }
@@ -127,7 +129,7 @@ func (s *State) serve(now time.Time, level []*sweep, where func(time.Time, *swee
 // slotFor returns the worker that runs the sweep's next trial, at once: of those that have room
 // for it, one that has the fewest. A trial that wants to be alone goes to an empty one only.
 func (s *State) slotFor(now time.Time, sw *sweep) *worker {
-	w := sw.request.room.first(func(w *worker) bool { return s.mayTake(w, sw) && !s.reserved[w] })
+	w := sw.request.room.first(func(w *worker) bool { return !s.reserved[w] && s.mayTake(w, sw) })
 	if w != nil && len(w.running) > 0 && !sw.startsBeside(now) {
 		return nil
 	}

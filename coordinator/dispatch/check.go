@@ -28,6 +28,9 @@ func (s *State) Check() error {
 		waits := map[*sweeps.Trial]bool{}
 		for _, q := range w.queue {
 			waits[q.trial] = true
+			if sw := s.sweeps[q.trial.Sweep]; w.connected && q.recallable() && (w.aside != "" || w.held != "" || sw != nil && sw.State == sweeps.SweepPaused) {
+				bad("I14: %s waits in the queue of worker %s, is to begin no more, and is not recalled", q.trial.TrialKey, id)
+			}
 			if w.running[q.trial.TrialKey] != q.trial {
 				bad("I2: %s waits in the queue of worker %s, which does not hold it", q.trial.TrialKey, id)
 			}

@@ -48,4 +48,6 @@
 //	    sweep keeps; the sweep's best are in order, one of a trial.
 //	I13 A trial that goes on from another has a record only if that one has ended, or is
 //	    being rerun.
+//	I14 What waits for a slot on a worker that is set aside or takes nothing, or of a sweep
+//	    that is paused, is recalled.
 package dispatch

@@ -148,7 +148,7 @@ func (s *State) queueFor(now time.Time, sw *sweep) *worker {
 		return nil
 	}
 	for {
-		w := sw.request.queue.first(func(w *worker) bool { return s.mayTake(w, sw) })
+		w := sw.request.queue.first(func(w *worker) bool { return !s.reserved[w] && s.mayTake(w, sw) })
 		if w == nil {
 			return nil
 		}
@@ -172,7 +172,7 @@ func (s *State) rebalance() {
 			continue
 		}
 		for _, m := range r.room.list {
-			if s.kept[m.w] != nil {
+			if s.kept[m.w] != nil || s.reserved[m.w] {
 				continue
 			}
 			fits[r] = true

@@ -195,7 +195,7 @@ func (p simPlan) At(i int64) (sweeps.Planned, error) {
 }
 
 // simIDs are the trials' ids, by index: those of different sweeps are equal.
-var simIDs = func() (ids [40]sweeps.TrialID) {
+var simIDs = func() (ids [1000]sweeps.TrialID) {
 	for i := range ids {
 		ids[i] = sweeps.TrialID(fmt.Sprintf("%016x", i))
 	}

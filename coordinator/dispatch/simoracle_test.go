@@ -459,7 +459,7 @@ func (s *sim) blocked(sw *sweep) bool {
 // fitsSomewhere reports whether a worker that is kept for none has a slot and all else for a trial of the sweep.
 func (s *sim) fitsSomewhere(id sweeps.SweepID) bool {
 	for _, w := range s.state.workers {
-		if s.state.kept[w] == nil && w.hasRoom(s.state.sweeps[id].request) {
+		if s.state.kept[w] == nil && !s.state.reserved[w] && w.hasRoom(s.state.sweeps[id].request) {
 			return true
 		}
 	}
@@ -511,7 +511,7 @@ func (s *sim) checkIdle() {
 			continue
 		}
 		for r := range waits {
-			if w.hasRoom(r) && s.state.kept[w] == nil {
+			if w.hasRoom(r) && s.state.kept[w] == nil && !s.state.reserved[w] {
 				free += w.Slots - w.busy()
 				break
 			}

@@ -74,6 +74,8 @@ func (s *State) onHello(now time.Time, e Hello) {
 	}
 	w.excess = max(0, len(w.queue)-w.most())
 	s.holdBack(w, e.Hold)
+	// What had been recalled before may not have heard of it.
+	s.recallQueued(w, func(t *sweeps.Trial) bool { return w.aside != "" || s.sweeps[t.Sweep].State == sweeps.SweepPaused })
 }
 
 func (s *State) onAlive(now time.Time, e Alive) {
