@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ const (
 	toRead   use = iota // what is on disk will do if none runs
 	toChange            // one has to run
 	toTidy              // if none runs, one in this process will do, which hands nothing out
+	toEnd               // likewise, for a sweep of the home that it may touch
 )
 
 // client is a connection to a coordinator; close it.
@@ -47,13 +49,14 @@ func (c *client) close() {
 }
 
 // connect finds the coordinator: the one that was named; else the one that runs on the
-// home; else, to read, the home's files themselves; else the one at the default address.
-func (a *app) connect(ctx context.Context, what use) (*client, error) {
+// home; else, as what allows, the home's files themselves; else the one at the default
+// address. The sweep is the one that is to end, if one is.
+func (a *app) connect(ctx context.Context, what use, sweep ...string) (*client, error) {
 	if a.cfg.Coordinator != "" {
 		return dial(a.cfg.Coordinator)
 	}
 	if boltstore.Exists(a.cfg.Home) {
-		if c, err := a.onHome(ctx, what); c != nil || err != nil {
+		if c, err := a.onHome(ctx, what, sweep); c != nil || err != nil {
 			return c, err
 		}
 	}
@@ -72,19 +75,19 @@ func (a *app) connect(ctx context.Context, what use) (*client, error) {
 // atOnce is a lock timeout that does not wait.
 const atOnce = time.Millisecond
 
-// onHome returns a client of the coordinator that runs on the home or, to read where none
-// does, of the home's files; nil if neither will do. Whether one runs, the lock on the
+// onHome returns a client of the coordinator that runs on the home or, where none does and
+// what allows, of the home's files; nil if neither will do. Whether one runs, the lock on the
 // files tells: the address file alone may be left over from one that was killed, and the
 // port be another's by now.
-func (a *app) onHome(ctx context.Context, what use) (*client, error) {
+func (a *app) onHome(ctx context.Context, what use, sweep []string) (*client, error) {
 	for patience := time.After(3 * time.Second); ; {
-		c, err := a.offline(what == toTidy)
+		c, err := a.offline(what == toTidy || what == toEnd, sweep)
 		switch {
-		case err == nil && what != toChange:
-			return c, nil
-		case err == nil:
+		case err == nil && (what == toChange || what == toEnd && !has(ctx, c, sweep)):
 			c.close()
 			return nil, nil
+		case err == nil:
+			return c, nil
 		case !errors.Is(err, sweeps.ErrConflict):
 			return nil, err
 		}
@@ -132,6 +135,16 @@ func dial(addr string) (*client, error) {
 	return &client{Client: c, closers: []func(){func() { _ = c.Close() }}}, nil
 }
 
+// has reports whether the sweeps are there.
+func has(ctx context.Context, c *client, names []string) bool {
+	for _, name := range names {
+		if _, err := c.Sweep(ctx, name); errors.Is(err, sweeps.ErrNotFound) {
+			return false
+		}
+	}
+	return true
+}
+
 func reaches(ctx context.Context, c *client) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -140,16 +153,24 @@ func reaches(ctx context.Context, c *client) bool {
 }
 
 // offline serves the home's files to this process alone, through the same wire: to be read,
-// or by a coordinator that leaves all sweeps alone that have not ended.
-func (a *app) offline(write bool) (*client, error) {
+// or by a coordinator that leaves all sweeps alone that have not ended, but the ones to end.
+// What workers still hold of those is given up at once: none can reach it, and they are told
+// when they meet the next coordinator.
+func (a *app) offline(write bool, end []string) (*client, error) {
 	stores, err := boltstore.Open(a.cfg.Home, boltstore.Options{ReadOnly: !write, LockTimeout: atOnce})
 	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.DiscardHandler)
+	cfg := dispatch.DefaultConfig()
+	if write {
+		cfg.Lease = time.Millisecond
+	}
 	c := coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{
-		Dispatch: dispatch.DefaultConfig(), Log: log, Checkpoints: stores.Checkpoints,
-		Rests: func(*sweeps.Sweep) bool { return true },
+		Dispatch: cfg, Log: log, Checkpoints: stores.Checkpoints,
+		Rests: func(sw *sweeps.Sweep) bool {
+			return !slices.Contains(end, sw.Name) && !slices.Contains(end, string(sw.ID))
+		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

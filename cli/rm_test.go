@@ -50,3 +50,28 @@ func TestRm(t *testing.T) {
 		t.Errorf("left are\n%s", o.out)
 	}
 }
+
+// A sweep whose run was killed is cancelled where no coordinator runs, and can be removed then;
+// what still runs of it is ended by the next run on the home. Other sweeps are left alone.
+func TestCancelWhereNoCoordinatorRuns(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	kept, gone := newGated(t, "kept", 3, ""), newGated(t, "gone", 4, "")
+	run := start(t, "run", kept.file, "--home", home, "--slots", "2", "--grace", "1s")
+	kept.await(2)
+	run.signal(os.Interrupt)
+	run.wait().want(t, 130)
+	run = start(t, "run", gone.file, "--home", home, "--slots", "2")
+	gone.await(2)
+	run.kill()
+	swath(t, "rm", "gone", "--home", home, "--yes").want(t, 2).says(t, "cancel it first")
+	swath(t, "cancel", "gone", "--home", home).want(t, 0).says(t, "gone is cancelled", "0 being stopped")
+	swath(t, "status", "gone", "--home", home).want(t, 0).says(t, "cancelled", "0 running")
+	swath(t, "status", "kept", "--home", home).want(t, 0).says(t, "running", "0/3 ended")
+	swath(t, "cancel", "gone", "--home", home).want(t, 0).says(t, "gone is cancelled") // which changes nothing
+	swath(t, "rm", "gone", "--home", home, "--yes").want(t, 0).says(t, "gone is removed")
+
+	kept.open()
+	swath(t, "run", kept.file, "--home", home, "--slots", "2").want(t, 0).says(t, "3 trials: 3 finished")
+	gone.gone()
+}
