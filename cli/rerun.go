@@ -61,6 +61,7 @@ func (a *app) matching(ctx context.Context, cl *client, sweep, where string) ([]
 	if err != nil {
 		return nil, err
 	}
+	a.hint(found.hints)
 	var indices []int64
 	for _, r := range found.rows {
 		if mayRerun(r) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,10 @@ func (a *app) results(ctx context.Context, sweep string, fl resultsFlags) error 
 	if err != nil {
 		return fmt.Errorf("--columns: %w", err)
 	}
+	for _, c := range columns {
+		found.hints = append(found.hints, c.Hint())
+	}
+	a.hint(found.hints)
 	width, _ := terminal(a.stdout)
 	empty := fmt.Sprintf("no trial of %s was started yet", found.sweep)
 	if fl.where != "" {
@@ -78,6 +83,17 @@ type answer struct {
 	objective sweeps.Objective
 	fields    results.Fields // of all the sweep's rows
 	rows      []results.Row  // those that were asked for
+	hints     []string       // about names in the question that may mean something else
+}
+
+// hint tells each hint once.
+func (a *app) hint(hints []string) {
+	slices.Sort(hints)
+	for _, h := range slices.Compact(hints) {
+		if h != "" {
+			a.note("note: %s", h)
+		}
+	}
 }
 
 // ask asks about the trials of a sweep.
@@ -95,8 +111,7 @@ func (a *app) ask(ctx context.Context, cl *client, sweep string, fl resultsFlags
 		return nil, err
 	}
 	found := &answer{sweep: st.Name, objective: f.spec.Objective, fields: fieldsOf(f.spec, rows)}
-	found.rows, err = query(fl, rows, found.fields, found.objective)
-	return found, err
+	return found, found.query(fl, rows)
 }
 
 // fieldsOf are the names that a query may use.
@@ -117,24 +132,27 @@ func fieldsOf(spec *sweeps.Spec, rows []results.Row) results.Fields {
 	return fields
 }
 
-func query(fl resultsFlags, rows []results.Row, fields results.Fields, objective sweeps.Objective) ([]results.Row, error) {
-	q := results.Query{Limit: fl.limit, Order: results.ObjectiveOrder(objective)}
-	var err error
+// query chooses of the rows those that were asked for.
+func (found *answer) query(fl resultsFlags, rows []results.Row) (err error) {
+	q := results.Query{Limit: fl.limit, Order: results.ObjectiveOrder(found.objective)}
 	if fl.where != "" {
-		if q.Where, err = results.Compile(fl.where, fields); err != nil {
-			return nil, fmt.Errorf("--where: %w", err)
+		if q.Where, err = results.Compile(fl.where, found.fields); err != nil {
+			return fmt.Errorf("--where: %w", err)
 		}
+		found.hints = append(found.hints, q.Where.Hints()...)
 	}
 	if fl.sort != "" {
-		if q.Order, err = results.ParseOrder(fl.sort, fields); err != nil {
-			return nil, fmt.Errorf("--sort: %w", err)
+		if q.Order, err = results.ParseOrder(fl.sort, found.fields); err != nil {
+			return fmt.Errorf("--sort: %w", err)
 		}
+		found.hints = append(found.hints, q.Order.Hints()...)
 	}
-	return q.Run(func(yield func(results.Row) bool) {
+	found.rows, err = q.Run(func(yield func(results.Row) bool) {
 		for _, r := range rows {
 			if !yield(r) {
 				return
 			}
 		}
 	})
+	return err
 }

@@ -48,6 +48,26 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A name that is a column and a parameter means the column, which is said, once.
+func TestResultsSayWhatElseANameIs(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	file := fakeSweep(t, "shadow", "method: grid\nparameters: {class: {values: [a, b]}}")
+	swath(t, "run", file, "--home", home).want(t, 0)
+	hint := "note: class is a column that every row has; the parameter of that name is params.class\n"
+	for flags, times := range map[string]int{
+		`--where class=="ok" --sort class --columns index,class`: 1,
+		`--columns index,class`:                                  1,
+		`--where params.class=="a" --columns index,params.class`: 0,
+		`--format csv`: 0,
+	} {
+		o := swath(t, append([]string{"results", "shadow", "--home", home}, strings.Fields(flags)...)...).want(t, 0)
+		if strings.Count(o.err, hint) != times || strings.Contains(o.out, "note:") {
+			t.Errorf("results %s says\n%sand %d times\n%s", flags, o.err, times, hint)
+		}
+	}
+}
+
 // The keys of a row and their order are a contract.
 func TestJSONLinesOfResults(t *testing.T) {
 	t.Parallel()

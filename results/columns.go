@@ -12,6 +12,10 @@ type Column struct {
 // Name is the column's heading.
 func (c Column) Name() string { return c.field.name }
 
+// Hint tells that a parameter or a metric has the column's name too, and how to reach it;
+// empty if there is none.
+func (c Column) Hint() string { return c.field.hint }
+
 // ParseColumns reads names as --columns takes them, separated by commas.
 func ParseColumns(s string, fields Fields) ([]Column, error) {
 	var columns []Column

@@ -75,10 +75,13 @@ func (c *compiler) name(n *ast.IdentifierNode) (node, error) {
 		}
 		return node{}, c.errorAt(n.Location(), "%w", err)
 	}
-	return fieldNode(f), nil
+	return c.field(f), nil
 }
 
-func fieldNode(f field) node {
+func (c *compiler) field(f field) node {
+	if f.hint != "" {
+		c.hints = append(c.hints, f.hint)
+	}
 	return node{kind: f.kind, eval: f.get, name: f.name, note: f.note}
 }
 
@@ -107,7 +110,7 @@ func (c *compiler) member(n *ast.MemberNode) (node, error) {
 		if err != nil {
 			return node{}, c.errorAt(start(n), "%w", err)
 		}
-		return fieldNode(f), nil
+		return c.field(f), nil
 	}
 	base, err := c.compile(n.Node)
 	if err != nil {

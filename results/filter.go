@@ -33,6 +33,7 @@ const maxShown = 500
 type Filter struct {
 	source string
 	test   func(*Row) value
+	hints  []string
 }
 
 // String returns the expression as it was given.
@@ -56,6 +57,9 @@ func (f *Filter) match(r *Row) (bool, error) {
 	}
 }
 
+// Hints are those of the columns that the expression names; see [Column.Hint].
+func (f *Filter) Hints() []string { return f.hints }
+
 // Compile compiles an expression over the names of fields. Its errors name the column
 // in the expression.
 func Compile(source string, fields Fields) (*Filter, error) {
@@ -77,7 +81,7 @@ func Compile(source string, fields Fields) (*Filter, error) {
 	if n.kind != boolean && n.kind != unknown {
 		return nil, c.errorAt(start(tree.Node), "the expression gives %s, want true or false: compare it with something", n.kind)
 	}
-	return &Filter{source: source, test: n.eval}, nil
+	return &Filter{source: source, test: n.eval, hints: c.hints}, nil
 }
 
 // parse calls expr's parser. What it does with hostile input is not in our hands, so
@@ -100,6 +104,7 @@ type compiler struct {
 	source string
 	fields *Fields
 	size   int // nodes compiled so far
+	hints  []string
 }
 
 // parseError makes one line of a parser's error and adds what people mistake most.

@@ -37,6 +37,8 @@ type field struct {
 	// note is said when the field turns out to be of the wrong kind, because
 	// another field of the same name may have been meant.
 	note string
+	// hint tells, of a column that every row has, which other field has that name too.
+	hint string
 }
 
 // fixed are the columns that every row has.
@@ -109,6 +111,9 @@ func (f *Fields) bare(name string) (field, error) {
 			got.note = "; the parameter of that name is " + nsParams + "." + name
 		case f.metrics.has[name]:
 			got.note = "; the metric of that name is " + nsMetrics + "." + name
+		}
+		if got.note != "" {
+			got.hint = name + " is a column that every row has" + got.note
 		}
 		return got, nil
 	}

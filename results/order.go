@@ -32,6 +32,17 @@ func ParseOrder(s string, fields Fields) (Order, error) {
 	return o, nil
 }
 
+// Hints are those of the columns that the keys name; see [Column.Hint].
+func (o Order) Hints() []string {
+	var hints []string
+	for _, k := range o.keys {
+		if k.field.hint != "" {
+			hints = append(hints, k.field.hint)
+		}
+	}
+	return hints
+}
+
 // ObjectiveOrder has the best value of the objective first.
 func ObjectiveOrder(o sweeps.Objective) Order {
 	if o.Name == "" {
