@@ -64,15 +64,15 @@ func (f *file) reclaim(dir string, l layout, opts Options) (*file, error) {
 			sweeps.ErrStorage, sweeps.FormatBytes(free), f.path, sweeps.FormatBytes(spare)))
 		return f, nil
 	}
-	c, err := f.compact()
-	opts.Reclaim(c, err)
-	if err != nil {
-		return f, nil
+	c, failed := f.compact()
+	opts.Reclaim(c, failed)
+	if failed == nil {
+		if err := f.close(); err != nil {
+			return nil, err
+		}
+		return openFile(dir, l, opts)
 	}
-	if err := f.close(); err != nil {
-		return nil, err
-	}
-	return openFile(dir, l, opts)
+	return f, nil
 }
 
 const (

@@ -161,3 +161,27 @@ func BenchmarkAssign(b *testing.B) {
 		s.ends(benchOK)
 	})
 }
+
+// BenchmarkRerun measures how long a rerun of thousands of trials keeps the coordinator's loop
+// where there are thousands of workers.
+func BenchmarkRerun(b *testing.B) {
+	const trials, workers = 10_000, 10_000
+	for b.Loop() {
+		b.StopTimer()
+		s := newBench(b)
+		s.connect(workers, nil)
+		s.submit("s", Policy{RunCap: trials})
+		s.fill()
+		var failed []*sweeps.Trial
+		for _, r := range s.running {
+			failed = append(failed, s.sweeps["s"].running[r.Ref.Index])
+			s.step(Exited{Worker: r.Worker, Ref: r.Ref, Outcome: sweeps.Outcome{Class: sweeps.ClassExit, ExitCode: 1}})
+		}
+		s.submit("t", Policy{})
+		e := Rerun{Trials: failed}
+		e.Submit = Submit{Sweep: &sweeps.Sweep{ID: "s", Name: "s", State: sweeps.SweepFinished}, Plan: s.sweeps["t"].plan}
+		b.StartTimer()
+		s.step(e)
+	}
+	b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N), "ms/rerun")
+}

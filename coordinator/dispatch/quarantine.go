@@ -75,11 +75,11 @@ func (s *State) takeBack(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	sw.waiting.push(t)
 }
 
-// forgive takes a trial out of all streaks: it is rerun, and what they remember of it is of
-// the past.
-func (s *State) forgive(key sweeps.TrialKey) {
+// forgive takes trials out of all streaks: they are rerun, and what is remembered of them is
+// of the past.
+func (s *State) forgive(rerun map[sweeps.TrialKey]bool) {
 	for _, w := range s.workers {
-		w.streak.trials = slices.DeleteFunc(w.streak.trials, func(t *sweeps.Trial) bool { return t.TrialKey == key })
+		w.streak.trials = slices.DeleteFunc(w.streak.trials, func(t *sweeps.Trial) bool { return rerun[t.TrialKey] })
 	}
 }
 

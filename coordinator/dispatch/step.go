@@ -106,6 +106,7 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 			alive[t.Index] = true
 		}
 	}
+	rerun := map[sweeps.TrialKey]bool{}
 	for _, t := range e.Trials {
 		if alive[t.Index] || !t.State.Terminal() || !t.State.CanMove(sweeps.TrialPending) {
 			continue
@@ -115,11 +116,12 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 			s.moveSweep(sw, sweeps.SweepRunning, "")
 			sw.Ended, sw.Revived = time.Time{}, now
 		}
-		s.forgive(t.TrialKey)
+		rerun[t.TrialKey] = true
 		s.move(sw, t, sweeps.TrialPending)
 		t.Charged, t.Losses, t.NotBefore = 0, 0, time.Time{}
 		sw.waiting.push(t)
 	}
+	s.forgive(rerun)
 	return nil
 }
 
