@@ -17,6 +17,7 @@ import (
 
 	"swath/proto/wire"
 	"swath/sweeps"
+	"swath/worker/keeper"
 )
 
 // outlived is a trial that says that it began, prints half of its points, waits for its
@@ -113,7 +114,7 @@ func TestTrainersOutliveTheirAgent(t *testing.T) {
 		pids[o.Ref.Index] = o.pid()
 		c.until("some of its points", func() bool { return len(c.points[o.Ref]) > 0 })
 	}
-	keeper := keeperPid(t, home)
+	keeperProcess := keeperPid(t, home)
 	first.signal(syscall.SIGKILL)
 	meanwhile.open()
 	gonePid(t, pids[meanwhile.Ref.Index])
@@ -123,8 +124,8 @@ func TestTrainersOutliveTheirAgent(t *testing.T) {
 	if got := len(c.hellos[len(c.hellos)-1].Attempts); got != 3 {
 		t.Errorf("Hello lists %d attempts", got)
 	}
-	if got := keeperPid(t, home); got != keeper {
-		t.Errorf("the keeper was %d and is %d", keeper, got)
+	if got := keeperPid(t, home); got != keeperProcess {
+		t.Errorf("the keeper was %d and is %d", keeperProcess, got)
 	}
 	for _, o := range []outlived{ok, bad} {
 		if !alive(pids[o.Ref.Index]) {
@@ -146,13 +147,40 @@ func TestTrainersOutliveTheirAgent(t *testing.T) {
 		t.Errorf("outcome is %+v", out)
 	}
 	r.stop()
-	gonePid(t, keeper)
+	gonePid(t, keeperProcess)
 	c.check()
 }
 
 func gonePid(t *testing.T, pid int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("the end of process %d", pid), func() bool { return !alive(pid) })
+}
+
+// An agent that was told to forget an attempt, and died before it had, must not have ended the
+// trial: whoever told it so may not be who the next agent reports to.
+func TestForgottenAttemptDoesNotEndItsTrial(t *testing.T) {
+	c := newCoordinator(t)
+	home := t.TempDir()
+	first := startFar(t, home, c.listen())
+	o := newOutlived(t, 0, 0)
+	c.start(o.Start)
+	pid := o.pid()
+	first.signal(syscall.SIGKILL)
+	eventually(t, "another agent of the keeper", func() bool {
+		client, kept, err := keeper.Connect(filepath.Join(home, "worker", "0"))
+		if err != nil || len(kept) != 1 {
+			return false
+		}
+		kept[0].Process().Kill()
+		client.Leave()
+		return true
+	})
+	gonePid(t, pid)
+	run(t, newAgent(t, c, home, func(cfg *Config) { cfg.Slots = 1; cfg.Binary = self(t) }))
+	if out := c.ended(o.Ref); out.Class.Charged() || !out.Class.Retryable() {
+		t.Errorf("outcome is %+v, which ends the trial", out)
+	}
+	c.check()
 }
 
 func TestAdoptedTrainersAreStopped(t *testing.T) {
@@ -219,10 +247,10 @@ func TestTheEndIsKnownWhenTheKeeperHasEnded(t *testing.T) {
 	}
 	before.open()
 	gonePid(t, before.pid())
-	keeper := keeperPid(t, home)
+	keeperProcess := keeperPid(t, home)
 	first.signal(syscall.SIGKILL)
 	after.open()
-	gonePid(t, keeper)
+	gonePid(t, keeperProcess)
 	c.do(func() { c.keepEnds = false })
 	run(t, newAgent(t, c, home, nil))
 	before.check(c)
@@ -244,11 +272,11 @@ func TestAgentAndKeeperKilled(t *testing.T) {
 	})
 	c.start(young.Start) // nothing of it is on disk for a moment
 	youngPid := young.pid()
-	keeper := keeperPid(t, home)
+	keeperProcess := keeperPid(t, home)
 	c.until("the points", func() bool { return len(c.points[o.Ref]) == 2*half })
 	// The agent must not see that the keeper died.
 	for _, err := range []error{
-		first.cmd.Process.Signal(syscall.SIGSTOP), syscall.Kill(keeper, syscall.SIGKILL),
+		first.cmd.Process.Signal(syscall.SIGSTOP), syscall.Kill(keeperProcess, syscall.SIGKILL),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -273,7 +273,7 @@ func (at *attempt) notWanted() *sweeps.Outcome {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if at.gone {
-		return &sweeps.Outcome{Class: sweeps.ClassCancelled, ExitCode: -1, Message: "forgotten before it ran"}
+		return &sweeps.Outcome{Class: sweeps.ClassPreempted, ExitCode: -1, Message: "forgotten before it ran"}
 	}
 	return at.stopped
 }

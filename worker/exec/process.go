@@ -229,8 +229,9 @@ func (p *Process) Stop(class sweeps.Class, message string) {
 	p.kill = time.AfterFunc(p.cmd.Grace, p.Kill)
 }
 
-// Kill sends SIGKILL to the group. Without a stop before, the outcome is of class
-// cancelled.
+// Kill sends SIGKILL to the group. Without a stop before, the outcome is of class preempted:
+// nobody is to learn of it, but somebody may, if whoever killed it dies before it has forgotten
+// it, and for the trial that must be no end.
 func (p *Process) Kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -240,7 +241,7 @@ func (p *Process) Kill() {
 	switch {
 	case p.exited:
 	case p.stop == nil:
-		p.stop = &stop{class: sweeps.ClassCancelled, message: "killed", deadline: time.Now()}
+		p.stop = &stop{class: sweeps.ClassPreempted, message: "killed, as nobody wanted it any more", deadline: time.Now()}
 	default:
 		p.killed = true
 	}

@@ -131,7 +131,7 @@ func TestWhatPackageExecSaysComesThrough(t *testing.T) {
 	}
 	p = begin(t, c, "killed", "trap '' TERM; sleep 1000")
 	p.Kill()
-	if o, _ := p.Wait(); o.Class != sweeps.ClassCancelled {
+	if o, _ := p.Wait(); o.Class != sweeps.ClassPreempted {
 		t.Errorf("outcome %+v", o)
 	}
 	cmd := shell(t, "true")
@@ -368,7 +368,7 @@ func TestAttemptsWaitForASlot(t *testing.T) {
 	}
 	stopped.Stop(sweeps.ClassPreempted, "because")
 	killed.Kill()
-	for p, class := range map[*Process]sweeps.Class{stopped: sweeps.ClassPreempted, killed: sweeps.ClassCancelled} {
+	for p, class := range map[*Process]sweeps.Class{stopped: sweeps.ClassPreempted, killed: sweeps.ClassPreempted} {
 		if o, _ := p.Wait(); p.Begun() == nil || o.Class != class {
 			t.Errorf("it began, or ended as %+v, want %s", o, class)
 		}

@@ -331,7 +331,7 @@ func (k *keeper) stop(key string, class sweeps.Class, message string) {
 // kill ends the attempt at once.
 func (k *keeper) kill(key string) {
 	k.halt(key, (*exec.Process).Kill,
-		sweeps.Outcome{Class: sweeps.ClassCancelled, ExitCode: -1, Message: "killed before it ran"})
+		sweeps.Outcome{Class: sweeps.ClassPreempted, ExitCode: -1, Message: "killed before it ran"})
 }
 
 // halt ends the process of an attempt, once there is one, and refuses one that waits.
