@@ -82,7 +82,7 @@ func TestCheckpointIsHandedToTheNextAttempt(t *testing.T) {
 		m := w.connect("a", 1)
 		w.submit("s", 1, "retries: 1")
 		m.wantSaid("start s/0#1")
-		m.Started(at("s", 0, 1))
+		m.Started(at("s", 0, 1), 0)
 		must(t, w.save("a", at("s", 0, 1), 5, content("five", 100), 1))
 		must(t, w.save("a", at("s", 0, 1), 10, content("ten", 100), 1))
 		must(t, w.save("a", at("s", 0, 1), 10, content("ten", 100), 1)) // repeated
@@ -109,7 +109,7 @@ func TestUploadGoesOnWhereItStopped(t *testing.T) {
 	bubble(t, func(w *world) {
 		m := w.connect("a", 1)
 		w.submit("s", 1, "")
-		m.Started(at("s", 0, 1))
+		m.Started(at("s", 0, 1), 0)
 		data := content("big", 1000)
 		c := sweeps.Checkpoint{Step: 1, Digest: storetest.Digest(data), Size: 1000}
 		u, err := w.Upload("a", at("s", 0, 1), c)
@@ -161,7 +161,7 @@ func TestLastAndBestAreKept(t *testing.T) {
 		w.submit("s", 3, "checkpoints: {keep_last: 1, keep_best: 2}")
 		for i, values := range [][]float64{{3, 1, 2}, {5, 6, 7}, {4, 0.5, 9}} {
 			ref := at("s", int64(i), 1)
-			m.Started(ref)
+			m.Started(ref, 0)
 			for step, v := range values {
 				must(t, w.save("a", ref, int64(step+1), content(fmt.Sprint(i, step), 10), v))
 			}
@@ -184,7 +184,7 @@ func TestOrphansAreCollected(t *testing.T) {
 	bubble(t, func(w *world) {
 		m := w.connect("a", 1)
 		w.submit("s", 1, "")
-		m.Started(at("s", 0, 1))
+		m.Started(at("s", 0, 1), 0)
 		must(t, w.save("a", at("s", 0, 1), 1, content("mine", 10), 0))
 		orphan := content("orphan", 10)
 		must(t, w.files.Append(storetest.Digest(orphan), 0, orphan))
@@ -203,7 +203,7 @@ func TestQuotaEvictsTheLeastValuable(t *testing.T) {
 		m := w.connect("a", 3)
 		w.submit("s", 3, "checkpoints: {keep_last: 1}")
 		for i := range int64(3) {
-			m.Started(at("s", i, 1))
+			m.Started(at("s", i, 1), 0)
 		}
 		must(t, w.save("a", at("s", 0, 1), 1, content("zero", 100), 0))
 		must(t, w.save("a", at("s", 1, 1), 1, content("one", 100), 0))
@@ -243,8 +243,8 @@ func TestReserveOfTheDiskIsLeftAlone(t *testing.T) {
 		w.restart()
 		m := w.connect("a", 2)
 		w.submit("s", 2, "checkpoints: {keep_last: 1}")
-		m.Started(at("s", 0, 1))
-		m.Started(at("s", 1, 1))
+		m.Started(at("s", 0, 1), 0)
+		m.Started(at("s", 1, 1), 0)
 		must(t, w.save("a", at("s", 0, 1), 1, content("fits", 50), 0))
 		w.files.Free = 1000
 		if err := w.save("a", at("s", 1, 1), 1, content("does not", 60), 0); !errors.Is(err, coordinator.ErrRefused) || !strings.Contains(err.Error(), "reserved") {
@@ -267,7 +267,7 @@ func TestTrialsGoOnFromEachOther(t *testing.T) {
 		if err != nil || !strings.Contains(strings.Join(why, "\n"), "it goes on from trial 0, and waits until that has ended, which is on worker host-a") {
 			t.Errorf("explained by %q, %v", why, err)
 		}
-		m.Started(at("s", 0, 1))
+		m.Started(at("s", 0, 1), 0)
 		must(t, w.save("a", at("s", 0, 1), 80, content("eighty", 10), 0))
 		m.exit(at("s", 0, 1), sweeps.ClassOK)
 		m.wantSaid("forget s/0#1, start s/1#1 from step 80")
@@ -287,7 +287,7 @@ func TestCheckpointOfAFailedCommit(t *testing.T) {
 		bubble(t, func(w *world) {
 			m := w.connect("a", 1)
 			w.submit("s", 1, "retries: 1")
-			m.Started(at("s", 0, 1))
+			m.Started(at("s", 0, 1), 0)
 			synctest.Wait()
 			failed := false
 			w.store.Decide = func(c dispatch.Changes) storetest.Verdict {

@@ -83,7 +83,7 @@ func TestCancelWithLiveAttempts(t *testing.T) {
 		a := w.connect("a", 2)
 		w.submit("s", 9, "retries: 3")
 		a.wantSaid("start s/0#1, start s/1#1")
-		a.Started(at("s", 0, 1))
+		a.Started(at("s", 0, 1), 0)
 		told := w.watch("s")
 		st, err := w.Cancel(w.Context(), "name-s")
 		if err != nil || st.State != sweeps.SweepCancelling {
@@ -115,7 +115,7 @@ func TestCancelThenRestart(t *testing.T) {
 		a := w.connect("a", 1)
 		w.submit("s", 3, "")
 		a.wantSaid("start s/0#1")
-		a.Started(at("s", 0, 1))
+		a.Started(at("s", 0, 1), 0)
 		if _, err := w.Cancel(w.Context(), "s"); err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestAfterTheEnd(t *testing.T) {
 		if _, err := w.Submit(t.Context(), submission("t", 1, "")); !errors.Is(err, sweeps.ErrUnavailable) {
 			t.Errorf("submit: %v", err)
 		}
-		a.Started(at("s", 0, 1))
+		a.Started(at("s", 0, 1), 0)
 		a.exit(at("s", 0, 1), sweeps.ClassOK)
 		for range 1000 { // more than any queue takes
 			if err := a.Points(t.Context(), at("s", 0, 1), 0, nil); err != nil && !errors.Is(err, sweeps.ErrUnavailable) {

@@ -204,7 +204,7 @@ func (m *machine) wantSaid(words string) {
 // run reports an attempt from its start to its end.
 func (m *machine) run(ref sweeps.AttemptRef, class sweeps.Class, losses ...float64) {
 	m.w.Helper()
-	m.Started(ref)
+	m.Started(ref, 0)
 	m.points(ref, 0, losses...)
 	synctest.Wait()
 	m.exit(ref, class)
@@ -226,7 +226,7 @@ func (m *machine) points(ref sweeps.AttemptRef, first int64, losses ...float64) 
 
 func (m *machine) exit(ref sweeps.AttemptRef, class sweeps.Class) {
 	m.w.Helper()
-	if err := m.Exited(ref, sweeps.Outcome{Class: class}); err != nil {
+	if err := m.Exited(ref, sweeps.Outcome{Class: class}, 0, 0); err != nil {
 		m.w.Fatal(err)
 	}
 }
@@ -309,8 +309,8 @@ func TestFailedCommit(t *testing.T) {
 				w.submit("s", 3, "")
 				a.wantSaid("start s/0#1")
 				b.wantSaid("start s/1#1")
-				a.Started(at("s", 0, 1))
-				b.Started(at("s", 1, 1))
+				a.Started(at("s", 0, 1), 0)
+				b.Started(at("s", 1, 1), 0)
 				told := w.watch("s")
 
 				fail := true
@@ -450,7 +450,7 @@ func TestFencing(t *testing.T) {
 		old := w.connect("old", 1)
 		w.submit("s", 1, "")
 		old.wantSaid("start s/0#1")
-		old.Started(at("s", 0, 1))
+		old.Started(at("s", 0, 1), 0)
 		old.points(at("s", 0, 1), 0, 0.5)
 		if err := old.Log(w.Context(), at("s", 0, 1), "stdout", 0, []byte("one\n")); err != nil {
 			t.Fatal(err)
@@ -464,13 +464,13 @@ func TestFencing(t *testing.T) {
 		}
 		heir := w.connect("heir", 1)
 		heir.wantSaid("start s/0#2")
-		heir.Started(at("s", 0, 2))
+		heir.Started(at("s", 0, 2), 0)
 		heir.points(at("s", 0, 2), 0, 0.125)
 
 		// The old worker wakes up and has not noticed.
 		late := w.connect("old", 1)
 		late.wantSaid("")
-		late.Started(at("s", 0, 1))
+		late.Started(at("s", 0, 1), 0)
 		late.wantSaid("forget s/0#1")
 		late.points(at("s", 0, 1), 1, 99, 98)
 		late.wantSaid("forget s/0#1")

@@ -85,7 +85,7 @@ func (f *faithful) say(r *rand.Rand) error {
 	case f.log < int64(len(faithfulLog)):
 		return f.m.Log(f.w.Context(), ref, "stdout", f.log, []byte(faithfulLog)[f.log:])
 	default:
-		return f.m.Exited(ref, sweeps.Outcome{Class: sweeps.ClassOK})
+		return f.m.Exited(ref, sweeps.Outcome{Class: sweeps.ClassOK}, 0, 0)
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func TestRemove(t *testing.T) {
 		w.submit("s", 1, "checkpoints: {keep_last: 1, keep_best: 1}")
 		w.remove("s", "has not ended, it is running")
 		ref := at("s", 0, 1)
-		m.Started(ref)
+		m.Started(ref, 0)
 		must(t, w.save("a", ref, 5, content("five", 100), 1))
 		must(t, m.Log(w.Context(), ref, "stdout", 0, []byte("said")))
 		m.run(ref, sweeps.ClassOK, 10)

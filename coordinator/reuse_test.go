@@ -144,12 +144,12 @@ func TestNoRoom(t *testing.T) {
 		}
 		wait()
 		full.Store("the disk has 3 MiB left")
-		m.Started(at("s", 0, 1))
+		m.Started(at("s", 0, 1), 0)
 		wait()
 		if what, stuck := c.Obstacle(); what != full.Load() || stuck {
 			t.Errorf("obstacle %q, stuck %v, and a trial runs", what, stuck)
 		}
-		if err := m.Exited(at("s", 0, 1), sweeps.Outcome{Class: sweeps.ClassOK}); err != nil {
+		if err := m.Exited(at("s", 0, 1), sweeps.Outcome{Class: sweeps.ClassOK}, 0, 0); err != nil {
 			t.Fatal(err)
 		}
 		wait()

@@ -111,9 +111,9 @@ func (s *Session) Hold(reason string) {
 // Drain says that the worker takes no more trials.
 func (s *Session) Drain() { s.c.post(dispatch.Drain{Worker: s.worker, Session: s.number}) }
 
-// Started reports that an attempt's process runs.
-func (s *Session) Started(ref sweeps.AttemptRef) {
-	s.c.post(dispatch.Started{Worker: s.worker, Ref: ref})
+// Started reports that an attempt's process was started so long ago.
+func (s *Session) Started(ref sweeps.AttemptRef, ago time.Duration) {
+	s.c.post(dispatch.Started{Worker: s.worker, Ref: ref, Ago: ago})
 }
 
 // Returned gives back an attempt that was not started.
@@ -121,13 +121,14 @@ func (s *Session) Returned(ref sweeps.AttemptRef) {
 	s.c.post(dispatch.Returned{Worker: s.worker, Ref: ref})
 }
 
-// Exited reports the end of an attempt, all of whose points were acknowledged.
-func (s *Session) Exited(ref sweeps.AttemptRef, out sweeps.Outcome) error {
+// Exited reports the end of an attempt, all of whose points were acknowledged: how long it
+// ran, and how long ago it ended.
+func (s *Session) Exited(ref sweeps.AttemptRef, out sweeps.Outcome, ran, ago time.Duration) error {
 	metrics, err := s.c.metrics.Summaries(ref)
 	if err != nil {
 		return fmt.Errorf("summarise the metrics of %s: %w", ref, err)
 	}
-	s.c.post(dispatch.Exited{Worker: s.worker, Ref: ref, Outcome: out, Metrics: metrics})
+	s.c.post(dispatch.Exited{Worker: s.worker, Ref: ref, Outcome: out, Metrics: metrics, Ran: ran, Ago: ago})
 	return nil
 }
 

@@ -27,12 +27,13 @@ type outlived struct {
 	wire.Start
 	pidFile string
 	code    int
+	made    time.Time
 }
 
 const half = 700
 
 func newOutlived(t *testing.T, index int64, code int) outlived {
-	o := outlived{gate: newGate(t), code: code}
+	o := outlived{gate: newGate(t), code: code, made: time.Now()}
 	o.pidFile = o.gate.path + ".pid"
 	o.Start = shell(index, fmt.Sprintf(`
 for i in $(seq 1 %d); do echo loss=$i; echo "{\"acc\": $i}" >> $SWATH_REPORT; done
@@ -58,6 +59,9 @@ func (o outlived) check(c *coordinator) {
 	out := c.ended(o.Ref)
 	if out.ExitCode != o.code || out.OK() != (o.code == 0) {
 		o.t.Errorf("trial %d: outcome is %+v, the exit code was %d", o.Ref.Index, out, o.code)
+	}
+	if ran := c.report(o.Ref).Ran; ran <= 0 || ran > time.Since(o.made) {
+		o.t.Errorf("trial %d: it is said to have run for %s", o.Ref.Index, ran)
 	}
 	for _, metric := range []string{"loss", "acc"} {
 		got := c.values(o.Ref, metric)
@@ -201,7 +205,7 @@ func TestAdoptedTrainersAreStopped(t *testing.T) {
 	}
 	gonePid(t, pid)
 	c.ended(next.Ref)
-	if i, j := indexOf(c.order, "exited 0"), indexOf(c.order, "started 1"); i < 0 || j < 0 || alive(pid) {
+	if i, j := indexOf(c.order, "exited 0"), indexOf(c.order, "exited 1"); i < 0 || j < i || alive(pid) {
 		t.Errorf("it went on as %v", c.order)
 	}
 	c.check()
@@ -251,10 +255,16 @@ func TestTheEndIsKnownWhenTheKeeperHasEnded(t *testing.T) {
 	first.signal(syscall.SIGKILL)
 	after.open()
 	gonePid(t, keeperProcess)
+	const away = 200 * time.Millisecond
+	time.Sleep(away)
 	c.do(func() { c.keepEnds = false })
 	run(t, newAgent(t, c, home, nil))
-	before.check(c)
-	after.check(c)
+	for _, o := range []outlived{before, after} {
+		o.check(c)
+		if ago := c.report(o.Ref).Ago; ago < away {
+			t.Errorf("trial %d: it is said to have ended %s ago", o.Ref.Index, ago)
+		}
+	}
 	c.check()
 }
 

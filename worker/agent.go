@@ -344,6 +344,8 @@ func (a *Agent) begin(m wire.Start) *attempt {
 	a.attempts[m.Ref] = at
 	if a.cfg.NoSpawn {
 		at.dir, at.began, at.outcome = "", true, &sweeps.Outcome{Class: sweeps.ClassOK}
+		at.started = time.Now()
+		at.ended = at.started
 		close(at.done)
 		return at
 	}

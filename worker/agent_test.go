@@ -62,8 +62,8 @@ exit 0`)
 	if ready != r.ID() {
 		t.Errorf("ready as %q, not %q", ready, r.ID())
 	}
-	if c.started[m.Ref] == 0 {
-		t.Error("Started was never sent")
+	if c.report(m.Ref).Ran <= 0 {
+		t.Error("it is not said to have run")
 	}
 	c.check()
 }

@@ -55,6 +55,8 @@ type attempt struct {
 	wanted  bool            // it is to be given back, should it still wait in the keeper
 	owes    bool            // its end waits for its last checkpoint
 	outcome *sweeps.Outcome // nil until it has ended; never changed afterwards
+	started time.Time       // when its process was; zero if none was, or nobody knows
+	ended   time.Time       // set with outcome
 	safe    mark            // a copy of acked.points
 	noting  *time.Timer     // writes the record; nil if there is nothing to write
 
@@ -81,6 +83,8 @@ type process interface {
 	Begun() error
 	Pid() int
 	Note() string
+	// Started is when the process was started; zero if nobody knows.
+	Started() time.Time
 	Stop(class sweeps.Class, message string)
 	Kill()
 	Wait() (sweeps.Outcome, time.Time)
@@ -125,6 +129,21 @@ func (at *attempt) progress() (began bool, outcome *sweeps.Outcome) {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	return at.began, at.outcome
+}
+
+// ages tells how long the attempt has run, or ran if it has ended, and how long ago that was; 0
+// where nobody knows.
+func (at *attempt) ages() (ran, ago time.Duration) {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	end := time.Now()
+	if at.outcome != nil {
+		end, ago = at.ended, max(0, time.Since(at.ended))
+	}
+	if !at.started.IsZero() {
+		ran = max(1, end.Sub(at.started)) // clocks are set, too
+	}
+	return ran, ago
 }
 
 func (at *attempt) isForgotten() bool {
@@ -197,8 +216,9 @@ func (at *attempt) live() {
 
 // adopt is live of an attempt whose process an earlier agent started.
 func (at *attempt) adopt() {
-	outcome, _ := at.proc.Wait()
+	outcome, ended := at.proc.Wait()
 	at.agent.leave(at)
+	at.endedAt(ended)
 	at.end(outcome)
 	at.await()
 }
@@ -259,12 +279,13 @@ func (at *attempt) run() sweeps.Outcome {
 		at.log.Warn("attempt started differently than its command says", "note", note)
 	}
 	at.mu.Lock()
-	at.began = true
+	at.began, at.started = true, proc.Started()
 	at.noting = time.AfterFunc(at.agent.times.settle, at.writeRecord)
 	at.mu.Unlock()
 	close(at.turn)
-	outcome, _ := proc.Wait()
+	outcome, ended := proc.Wait()
 	at.silent = proc.Silent()
+	at.endedAt(ended)
 	return outcome
 }
 
@@ -287,12 +308,22 @@ func (at *attempt) explain(out sweeps.Outcome) sweeps.Outcome {
 	return out
 }
 
+// endedAt takes note of when the process ended; otherwise it is when that became known.
+func (at *attempt) endedAt(t time.Time) {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.ended = t
+}
+
 // end makes the outcome known.
 func (at *attempt) end(outcome sweeps.Outcome) {
 	outcome = at.agent.blameDisk(outcome)
 	owes := at.mayOwe(outcome)
 	at.mu.Lock()
 	at.outcome = &outcome
+	if at.ended.IsZero() {
+		at.ended = time.Now()
+	}
 	at.owes = owes && !at.gone
 	if at.noting != nil {
 		at.noting.Stop()
@@ -342,7 +373,7 @@ func (at *attempt) settle() {
 	}
 	at.writeRecord()
 	// Its end after its record: one without the other is nothing.
-	if err := exec.SaveEnd(at.dir, *at.outcome); err != nil {
+	if err := exec.SaveEnd(at.dir, exec.End{Outcome: *at.outcome, Began: at.started, Ended: at.ended}); err != nil {
 		at.log.Warn("the attempt's end could not be written down; it is reported nevertheless", "err", err)
 	}
 }

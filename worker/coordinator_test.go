@@ -37,7 +37,8 @@ type coordinator struct {
 	points    map[sweeps.AttemptRef][]sweeps.Point
 	logs      map[sweeps.AttemptRef]map[string]string
 	exits     map[sweeps.AttemptRef]sweeps.Outcome
-	order     []string // of Started and Exited
+	reports   map[sweeps.AttemptRef]wire.Exited // the last one of each end
+	order     []string                          // of Started and Exited
 	returned  map[sweeps.AttemptRef]int
 	beats     int
 	drains    int
@@ -61,7 +62,7 @@ func newCoordinator(t *testing.T) *coordinator {
 		t: t, changed: make(chan struct{}),
 		starts: map[sweeps.AttemptRef]wire.Start{}, stops: map[sweeps.AttemptRef]bool{},
 		started: map[sweeps.AttemptRef]int{}, points: map[sweeps.AttemptRef][]sweeps.Point{},
-		logs: map[sweeps.AttemptRef]map[string]string{}, exits: map[sweeps.AttemptRef]sweeps.Outcome{},
+		logs: map[sweeps.AttemptRef]map[string]string{}, exits: map[sweeps.AttemptRef]sweeps.Outcome{}, reports: map[sweeps.AttemptRef]wire.Exited{},
 		returned: map[sweeps.AttemptRef]int{}, heartbeat: time.Second,
 	}
 }
@@ -200,7 +201,7 @@ func (c *coordinator) take(s *conn, m wire.WorkerMessage) []wire.CoordinatorMess
 		if old, twice := c.exits[m.Ref]; twice && old != m.Outcome {
 			c.violation = append(c.violation, "two different ends of "+m.Ref.String())
 		}
-		c.exits[m.Ref] = m.Outcome
+		c.exits[m.Ref], c.reports[m.Ref] = m.Outcome, m
 		c.order = append(c.order, fmt.Sprint("exited ", m.Ref.Index))
 		delete(c.starts, m.Ref)
 		return []wire.CoordinatorMessage{wire.Forget{Ref: m.Ref}}
@@ -416,4 +417,12 @@ func environment(text string) map[string]string {
 		}
 	}
 	return env
+}
+
+// report is the last that was said of the end of an attempt that has ended.
+func (c *coordinator) report(ref sweeps.AttemptRef) wire.Exited {
+	c.ended(ref)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reports[ref]
 }

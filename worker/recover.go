@@ -76,22 +76,23 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 	at.restorePlace()
 	close(at.turn) // it had one
 	a.attempts[start.Ref] = at
-	outcome, unknown := exec.LoadEnd(dir)
+	end, unknown := exec.LoadEnd(dir)
 	switch {
 	case isKept && k.Outcome == nil:
 		at.log.Info("attempt of an earlier worker adopted", "pid", k.PID)
-		at.proc, at.began = k.Process(), true
+		at.proc, at.began, at.started = k.Process(), true, k.Began
 		at.writeRecord()
 		a.enter(at)
 		a.beside[at.spec]++
 		a.crew.Go(at.adopt)
 		return true
 	case isKept:
-		outcome = *k.Outcome
+		end = exec.End{Outcome: *k.Outcome, Began: k.Began, Ended: k.Ended}
 	case unknown != nil:
-		outcome = at.giveUp()
+		end.Outcome = at.giveUp()
 	}
-	at.end(outcome)
+	at.started, at.ended = end.Began, end.Ended
+	at.end(end.Outcome)
 	a.crew.Go(at.await)
 	return true
 }

@@ -130,9 +130,10 @@ func (r *reporter) step(look bool) error {
 		return nil // the end is the agent's doing, and nobody waits for it
 	}
 	heard := r.takeAcks()
-	if started && !r.saidStarted {
+	if started && outcome == nil && !r.saidStarted { // else the end says so
 		r.saidStarted = true
-		if err := r.s.send(wire.Started{Ref: r.at.start.Ref}); err != nil {
+		ran, _ := r.at.ages()
+		if err := r.s.send(wire.Started{Ref: r.at.start.Ref, Ago: ran}); err != nil {
 			return err
 		}
 	}
@@ -162,7 +163,8 @@ func (r *reporter) step(look bool) error {
 		due = true // Forget is what is waited for
 		if !r.saidExited {
 			r.saidExited = true
-			if err := r.s.send(wire.Exited{Ref: r.at.start.Ref, Outcome: *outcome}); err != nil {
+			ran, ago := r.at.ages()
+			if err := r.s.send(wire.Exited{Ref: r.at.start.Ref, Outcome: *outcome, Ran: ran, Ago: ago}); err != nil {
 				return err
 			}
 		}

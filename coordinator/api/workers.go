@@ -127,7 +127,7 @@ func (s *workerService) receiveAll(ctx context.Context, stream sessionStream, se
 		case wire.Hello:
 			err = fmt.Errorf("%w: Hello in the middle of a session", sweeps.ErrInvalid)
 		case wire.Started:
-			sess.Started(m.Ref)
+			sess.Started(m.Ref, m.Ago)
 		case wire.Returned:
 			sess.Returned(m.Ref)
 		case wire.Points:
@@ -135,7 +135,7 @@ func (s *workerService) receiveAll(ctx context.Context, stream sessionStream, se
 		case wire.LogChunk:
 			err = sess.Log(ctx, m.Ref, m.Stream, m.Offset, m.Data)
 		case wire.Exited:
-			err = sess.Exited(m.Ref, m.Outcome)
+			err = sess.Exited(m.Ref, m.Outcome, m.Ran, m.Ago)
 		case wire.Offer:
 			sess.Offer(m.GPUs, m.Note)
 		case wire.Hold:

@@ -13,11 +13,11 @@ import (
 func (s *State) onStarted(now time.Time, e Started) {
 	sw, t := s.live(e.Worker, e.Ref)
 	if t == nil {
-		s.send(Forget(e))
+		s.send(Forget{e.Worker, e.Ref})
 		return
 	}
 	if t.Started.IsZero() {
-		t.Started = now
+		t.Started = past(now, e.Ago, t.Assigned)
 		s.touch(sw)
 		s.dirtyTrials[t.TrialKey] = t
 	}
@@ -26,22 +26,39 @@ func (s *State) onStarted(now time.Time, e Started) {
 func (s *State) onExited(now time.Time, e Exited) {
 	sw, t := s.live(e.Worker, e.Ref)
 	if t != nil {
-		s.end(now, sw, t, e.Outcome, e.Metrics)
+		ended := past(now, e.Ago, latest(t.Assigned, t.Started))
+		if t.Started.IsZero() && e.Ran > 0 {
+			t.Started = past(ended, e.Ran, t.Assigned)
+		}
+		s.end(now, ended, sw, t, e.Outcome, e.Metrics)
 	}
 	// A repeated or fenced report is acknowledged like the first one, so that the
 	// worker stops telling.
 	s.send(Forget{e.Worker, e.Ref})
 }
 
-// end records the end of a trial's live attempt and decides what becomes of the trial.
-func (s *State) end(now time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcome, metrics map[string]sweeps.Summary) {
+// past is the time so long ago, as a worker tells it, but none that came before something
+// else.
+func past(now time.Time, ago time.Duration, notBefore time.Time) time.Time {
+	return latest(now.Add(-max(0, ago)), notBefore)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// end records that a trial's live attempt ended then, and decides what becomes of the trial.
+func (s *State) end(now, ended time.Time, sw *sweep, t *sweeps.Trial, out sweeps.Outcome, metrics map[string]sweeps.Summary) {
 	w := s.workers[t.Worker]
 	if out.OK() {
 		w.tempo.note(now, s.cfg.Backlog)
 	}
 	crowded := out.Class == sweeps.ClassOOM && !t.Alone && w.Slots > 1
 	s.release(sw, t)
-	t.Outcome, t.Ended, t.Metrics = out, now, metrics
+	t.Outcome, t.Ended, t.Metrics = out, ended, metrics
 	charged := !out.OK() && out.Class.Charged() && !crowded
 	if out.Class == sweeps.ClassPreempted && t.Started.IsZero() {
 		t.Returned++

@@ -138,6 +138,7 @@ type Admit struct {
 type Started struct {
 	Worker sweeps.WorkerID
 	Ref    sweeps.AttemptRef
+	Ago    time.Duration // when it was started
 }
 
 // Returned is a worker giving back an attempt that it has not started.
@@ -155,12 +156,15 @@ type Checkpointed struct {
 }
 
 // Exited is a worker's report that an attempt has ended. All its points have been
-// recorded before, and Metrics summarises them.
+// recorded before, and Metrics summarises them. Of one that ended soon there may have been no
+// Started.
 type Exited struct {
 	Worker  sweeps.WorkerID
 	Ref     sweeps.AttemptRef
 	Outcome sweeps.Outcome
 	Metrics map[string]sweeps.Summary
+	Ran     time.Duration // from its start to its end; 0 if it never ran, or nobody knows
+	Ago     time.Duration // when it ended
 }
 
 // Found answers a Lookup. Origins has a place for each of its ids: a finished trial that is

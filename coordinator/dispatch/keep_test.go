@@ -73,7 +73,7 @@ func TestLargeTrialsOfHighPriorityAreServed(t *testing.T) {
 					if len(live) > 0 {
 						r := live[rng.IntN(len(live))]
 						now = now.Add(time.Second)
-						step(Exited{r.Worker, r.Ref, sweeps.Outcome{Class: sweeps.ClassOK}, nil})
+						step(Exited{Worker: r.Worker, Ref: r.Ref, Outcome: sweeps.Outcome{Class: sweeps.ClassOK}})
 					}
 					assign()
 				}

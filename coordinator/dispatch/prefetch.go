@@ -256,5 +256,5 @@ func (s *State) onReturned(now time.Time, e Returned) {
 	if t == nil {
 		return // a repetition, or it went elsewhere already
 	}
-	s.end(now, sw, t, sweeps.Outcome{Class: sweeps.ClassPreempted, ExitCode: -1, Message: "given back by " + t.WorkerName + " before it was started"}, nil)
+	s.end(now, now, sw, t, sweeps.Outcome{Class: sweeps.ClassPreempted, ExitCode: -1, Message: "given back by " + t.WorkerName + " before it was started"}, nil)
 }

@@ -44,7 +44,7 @@ func TestATrialThatWantsToBeAloneIsServed(t *testing.T) {
 		}
 		begun()
 		big = running[0].Ref
-		step(Exited{running[0].Worker, big, sweeps.Outcome{Class: sweeps.ClassOOM}, nil})
+		step(Exited{Worker: running[0].Worker, Ref: big, Outcome: sweeps.Outcome{Class: sweeps.ClassOOM}})
 		ends := 0
 		for ; !begun() && ends < 20; ends++ {
 			for len(running) > 0 {
@@ -52,7 +52,7 @@ func TestATrialThatWantsToBeAloneIsServed(t *testing.T) {
 				running = running[1:]
 				if s.Live(r.Worker, r.Ref) && !s.workers[r.Worker].isQueued(s.workers[r.Worker].running[r.Ref.TrialKey]) {
 					now = now.Add(time.Second)
-					step(Exited{r.Worker, r.Ref, sweeps.Outcome{Class: sweeps.ClassOK}, nil})
+					step(Exited{Worker: r.Worker, Ref: r.Ref, Outcome: sweeps.Outcome{Class: sweeps.ClassOK}})
 					break
 				}
 			}

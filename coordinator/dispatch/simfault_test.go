@@ -124,8 +124,8 @@ func (s *sim) lie(w *simWorker) {
 	if t.Attempt == ref.Attempt && t.Worker == w.ID {
 		return // that would be no lie
 	}
-	lie := Exited{w.ID, ref, sweeps.Outcome{Class: sweeps.ClassOK}, nil}
-	s.post(w, []Event{lie, lie, Started{w.ID, ref}, Returned{w.ID, ref}}[s.rng.IntN(4)])
+	lie := Exited{Worker: w.ID, Ref: ref, Outcome: sweeps.Outcome{Class: sweeps.ClassOK}, Ran: s.age(), Ago: s.age()}
+	s.post(w, []Event{lie, lie, Started{w.ID, ref, s.age()}, Returned{w.ID, ref}}[s.rng.IntN(4)])
 }
 
 // command is a user's word on a sweep, which comes at once or is on its way for a while.

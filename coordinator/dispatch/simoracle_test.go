@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"swath/sweeps"
 )
@@ -17,6 +18,7 @@ type disk struct {
 	trials   map[sweeps.TrialKey]*sweeps.Trial
 	alive    map[sweeps.SweepID]int // trials that are pending or running
 	finished map[sweeps.TrialKey]int
+	told     map[sweeps.TrialKey]time.Time // when a finished trial was written
 	removed  map[sweeps.SweepID]bool
 	gone     []*sweeps.Trial // of sweeps that were removed
 	aside    map[sweeps.WorkerID]Aside
@@ -28,6 +30,7 @@ func newDisk() disk {
 		trials:   map[sweeps.TrialKey]*sweeps.Trial{},
 		alive:    map[sweeps.SweepID]int{},
 		finished: map[sweeps.TrialKey]int{},
+		told:     map[sweeps.TrialKey]time.Time{},
 		removed:  map[sweeps.SweepID]bool{},
 		aside:    map[sweeps.WorkerID]Aside{},
 	}
@@ -192,6 +195,7 @@ func (s *sim) checkCheckpoints(before map[sweeps.TrialKey]*sweeps.Trial, old, t 
 func (s *sim) checkMove(old, t *sweeps.Trial) {
 	if t.State == sweeps.TrialFinished {
 		s.disk.finished[t.TrialKey]++
+		s.disk.told[t.TrialKey] = s.now
 		if t.Reused() {
 			s.checkReuse(old, t)
 		} else if got := t.Metrics["attempt"].Last; got != float64(t.Attempt) {
@@ -217,10 +221,13 @@ func (s *sim) checkMove(old, t *sweeps.Trial) {
 	if t.State == sweeps.TrialRunning && !t.Started.IsZero() && s.witness.began[refOf(t)] != t.Worker && s.sim(t.Worker).held[refOf(t)] == nil {
 		s.failf("trial %v is said to have begun on %s as attempt %d, which knows nothing of it", t.TrialKey, t.Worker, t.Attempt)
 	}
-	if !t.Ended.Equal(s.now) || old.State != sweeps.TrialRunning {
+	if t.Ended.IsZero() || old.State != sweeps.TrialRunning {
 		return
 	}
 	// An attempt has just ended.
+	if t.Ended.Before(latest(t.Assigned, t.Started)) || t.Ended.After(s.now) || !t.Started.IsZero() && t.Started.Before(t.Assigned) {
+		s.failf("trial %v is said to have been handed out %v, begun %v and ended %v", t.TrialKey, t.Assigned, t.Started, t.Ended)
+	}
 	charged := t.Charged - old.Charged
 	switch {
 	case charged > 0 && !s.witness.ends[reported{refOf(old), old.Worker, class}]:
@@ -398,7 +405,7 @@ func (s *sim) checkAssigned(begun []Effect) {
 // finishedOfLate is how many trials finished on a worker within the last moments.
 func (s *sim) finishedOfLate(id sweeps.WorkerID) (n int) {
 	of := func(t *sweeps.Trial) {
-		if t.State == sweeps.TrialFinished && t.Worker == id && s.now.Sub(t.Ended) < 2*s.cfg.Backlog {
+		if t.State == sweeps.TrialFinished && t.Worker == id && s.now.Sub(s.disk.told[t.TrialKey]) < 2*s.cfg.Backlog {
 			n++
 		}
 	}
@@ -409,7 +416,7 @@ func (s *sim) finishedOfLate(id sweeps.WorkerID) (n int) {
 		of(t)
 	}
 	for _, t := range s.state.dirtyTrials { // not yet on the disk
-		if t.State == sweeps.TrialFinished && t.Worker == id && t.Ended.Equal(s.now) {
+		if _, told := s.disk.told[t.TrialKey]; !told && t.State == sweeps.TrialFinished && t.Worker == id {
 			n++
 		}
 	}

@@ -229,8 +229,17 @@ func (s *sim) startQueued(w *simWorker) {
 		first.ends = s.now.Add(time.Duration(1+s.rng.IntN(8000)) * time.Millisecond)
 		s.logf("%s starts %v", w.ID, next)
 		s.begins(w, next)
-		s.post(w, Started{w.ID, next})
+		if s.rng.IntN(4) == 0 { // it ends in a moment, and that says that it was started
+			first.ends = s.now
+			continue
+		}
+		s.post(w, Started{w.ID, next, s.age()})
 	}
+}
+
+// age is how long ago something was, as workers say; their clocks are bad.
+func (s *sim) age() time.Duration {
+	return time.Duration(s.rng.IntN(20000)-2000) * time.Millisecond
 }
 
 func (s *sim) outcome(w *simWorker) sweeps.Outcome {
@@ -274,7 +283,10 @@ func (s *sim) live(w *simWorker) {
 		}
 		if a.ended && !a.repeat.After(s.now) {
 			a.repeat = s.now.Add(time.Second)
-			s.post(w, Exited{w.ID, ref, a.outcome, map[string]sweeps.Summary{"attempt": {Count: 1, Last: float64(ref.Attempt)}}})
+			s.post(w, Exited{
+				Worker: w.ID, Ref: ref, Outcome: a.outcome, Metrics: map[string]sweeps.Summary{"attempt": {Count: 1, Last: float64(ref.Attempt)}},
+				Ran: 1 + s.age(), Ago: s.age(),
+			})
 		}
 	}
 }

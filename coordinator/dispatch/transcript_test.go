@@ -181,7 +181,7 @@ func (s *story) event(line string) string {
 	case "admit":
 		ev = Admit{sweeps.WorkerID(arg(0)), true}
 	case "started":
-		ev = Started{sweeps.WorkerID(arg(0)), s.ref(arg(1))}
+		ev = Started{Worker: sweeps.WorkerID(arg(0)), Ref: s.ref(arg(1))}
 	case "returned":
 		ev = Returned{sweeps.WorkerID(arg(0)), s.ref(arg(1))}
 	case "checkpoint":

@@ -52,7 +52,7 @@ func (s *State) onHello(now time.Time, e Hello) {
 				s.dirtyTrials[key] = t
 			}
 		case t.Started.IsZero() && w.isQueued(t) && len(w.queue) > w.most():
-			s.end(now, sw, t, sweeps.Outcome{
+			s.end(now, now, sw, t, sweeps.Outcome{
 				Class: sweeps.ClassPreempted, ExitCode: -1,
 				Message: "worker " + w.Name + " came back with fewer slots, and had not received it",
 			}, nil)
@@ -61,12 +61,12 @@ func (s *State) onHello(now time.Time, e Hello) {
 			// arrived: the same attempt is sent again.
 			s.sendStart(t)
 		case t.Started.IsZero() && sw.State != sweeps.SweepCancelling:
-			s.end(now, sw, t, sweeps.Outcome{
+			s.end(now, now, sw, t, sweeps.Outcome{
 				Class: sweeps.ClassPreempted, ExitCode: -1,
 				Message: "worker " + w.Name + " came back without a GPU for it, and had not received it",
 			}, nil)
 		default:
-			s.end(now, sw, t, sweeps.Outcome{
+			s.end(now, now, sw, t, sweeps.Outcome{
 				Class: sweeps.ClassLost, ExitCode: -1,
 				Message: "worker " + w.Name + " came back without it",
 			}, nil)
@@ -155,7 +155,7 @@ func (s *State) expire(now time.Time) {
 			continue
 		}
 		for _, key := range sortedKeys(w.running) {
-			s.end(now, s.sweeps[key.Sweep], w.running[key], sweeps.Outcome{
+			s.end(now, now, s.sweeps[key.Sweep], w.running[key], sweeps.Outcome{
 				Class: sweeps.ClassLost, ExitCode: -1,
 				Message: "worker " + w.Name + " was silent for longer than its lease",
 			}, nil)

@@ -254,7 +254,7 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 	case Heartbeat:
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Heartbeat{Heartbeat: &pb.Heartbeat{}}}
 	case Started:
-		return &pb.SessionRequest{Message: &pb.SessionRequest_Started{Started: &pb.Started{Ref: RefToProto(m.Ref)}}}
+		return &pb.SessionRequest{Message: &pb.SessionRequest_Started{Started: &pb.Started{Ref: RefToProto(m.Ref), Ago: durationpb.New(m.Ago)}}}
 	case Points:
 		p := &pb.Points{Ref: RefToProto(m.Ref), First: m.First, Points: make([]*pb.Point, len(m.Points))}
 		for i, x := range m.Points {
@@ -267,7 +267,7 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 		}}}
 	case Exited:
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Exited{Exited: &pb.Exited{
-			Ref: RefToProto(m.Ref), Outcome: OutcomeToProto(m.Outcome),
+			Ref: RefToProto(m.Ref), Outcome: OutcomeToProto(m.Outcome), Ran: durationpb.New(m.Ran), Ago: durationpb.New(m.Ago),
 		}}}
 	case Returned:
 		return &pb.SessionRequest{Message: &pb.SessionRequest_Returned{Returned: &pb.Returned{Ref: RefToProto(m.Ref)}}}
@@ -307,7 +307,7 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 	case *pb.SessionRequest_Heartbeat:
 		return Heartbeat{}, nil
 	case *pb.SessionRequest_Started:
-		return Started{RefFromProto(m.Started.GetRef())}, nil
+		return Started{RefFromProto(m.Started.GetRef()), m.Started.GetAgo().AsDuration()}, nil
 	case *pb.SessionRequest_Points:
 		x := Points{Ref: RefFromProto(m.Points.GetRef()), First: m.Points.GetFirst()}
 		for _, q := range m.Points.GetPoints() {
@@ -325,7 +325,7 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", sweeps.ErrInvalid, err)
 		}
-		return Exited{RefFromProto(m.Exited.GetRef()), out}, nil
+		return Exited{RefFromProto(m.Exited.GetRef()), out, m.Exited.GetRan().AsDuration(), m.Exited.GetAgo().AsDuration()}, nil
 	case *pb.SessionRequest_Returned:
 		return Returned{RefFromProto(m.Returned.GetRef())}, nil
 	case *pb.SessionRequest_Hold:

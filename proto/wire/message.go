@@ -31,7 +31,10 @@ type (
 	// Heartbeat is a sign of life.
 	Heartbeat struct{}
 	// Started reports that the attempt's process runs.
-	Started struct{ Ref sweeps.AttemptRef }
+	Started struct {
+		Ref sweeps.AttemptRef
+		Ago time.Duration // when it was started
+	}
 	// Points are the attempt's points numbered First, First+1, ….
 	Points struct {
 		Ref    sweeps.AttemptRef
@@ -50,6 +53,8 @@ type (
 	Exited struct {
 		Ref     sweeps.AttemptRef
 		Outcome sweeps.Outcome
+		Ran     time.Duration // from its start to its end; 0 if it never ran, or nobody knows
+		Ago     time.Duration // when it ended
 	}
 	// Hold says that the worker takes no trials for now, and why; or, with an empty reason,
 	// that it does again.

@@ -108,10 +108,10 @@ func TestMessagesRoundTrip(t *testing.T) {
 			GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{ref: {{GPU: "GPU-a", Part: 500_000, Memory: 5 << 30}}},
 		},
 		Offer{GPUs: gpus, Note: "n"}, Offer{},
-		Heartbeat{}, Started{ref},
+		Heartbeat{}, Started{ref, time.Second},
 		Points{ref, 5, []sweeps.Point{{Metric: "loss", Step: -1, Value: math.Inf(1), Time: at}, {Metric: "x", Step: 1 << 40, Value: 0.1}}},
 		LogChunk{ref, Stderr, 99, []byte("a\x00b")}, LogChunk{ref, Stdout, 0, []byte("x")},
-		Exited{ref, sweeps.Outcome{Class: sweeps.ClassOOM, ExitCode: 137, Message: "m"}}, Drain{}, Hold{"its disk is full"}, Hold{}, Returned{ref},
+		Exited{ref, sweeps.Outcome{Class: sweeps.ClassOOM, ExitCode: 137, Message: "m"}, time.Hour, time.Minute}, Drain{}, Hold{"its disk is full"}, Hold{}, Returned{ref},
 	}
 	for _, want := range fromWorker {
 		got, err := WorkerMessageFromProto(overTheWire(t, WorkerMessageToProto(want), &pb.SessionRequest{}))

@@ -6,9 +6,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"swath/sweeps"
 )
+
+// End is how an attempt ended and when; Began is zero if it never did, or nobody knows.
+type End struct {
+	sweeps.Outcome
+	Began time.Time `json:"began,omitzero"`
+	Ended time.Time `json:"ended,omitzero"`
+}
 
 // endFile says how the attempt of a directory ended. It is there where that is not known
 // to have been reported: whoever was to report it may be gone.
@@ -16,11 +24,11 @@ func endFile(attemptDir string) string { return file(attemptDir, "ended.json") }
 
 // SaveEnd writes down how an attempt ended, durably. An end that is there already stays:
 // an attempt ends once.
-func SaveEnd(attemptDir string, outcome sweeps.Outcome) (err error) {
+func SaveEnd(attemptDir string, end End) (err error) {
 	if _, err := LoadEnd(attemptDir); err == nil {
 		return nil
 	}
-	b, err := json.Marshal(outcome)
+	b, err := json.Marshal(end)
 	if err != nil {
 		return fmt.Errorf("write down the attempt's end: %w", err)
 	}
@@ -41,14 +49,14 @@ func SaveEnd(attemptDir string, outcome sweeps.Outcome) (err error) {
 
 // LoadEnd returns how the attempt of a directory ended; an error that wraps
 // fs.ErrNotExist says that nobody wrote it down.
-func LoadEnd(attemptDir string) (sweeps.Outcome, error) {
+func LoadEnd(attemptDir string) (End, error) {
 	b, err := os.ReadFile(endFile(attemptDir))
 	if err != nil {
-		return sweeps.Outcome{}, err
+		return End{}, err
 	}
-	var outcome sweeps.Outcome
-	if err := json.Unmarshal(b, &outcome); err != nil {
-		return sweeps.Outcome{}, fmt.Errorf("%w: %s was cut off: %w", fs.ErrNotExist, endFile(attemptDir), err)
+	var end End
+	if err := json.Unmarshal(b, &end); err != nil {
+		return End{}, fmt.Errorf("%w: %s was cut off: %w", fs.ErrNotExist, endFile(attemptDir), err)
 	}
-	return outcome, nil
+	return end, nil
 }

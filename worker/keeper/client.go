@@ -82,7 +82,7 @@ func Connect(place string) (*Client, []Attempt, error) {
 	for i := range w.Attempts { // before their ends can come
 		if a := &w.Attempts[i]; a.Outcome == nil {
 			a.process = newProcess(c, a.Key, a.Dir)
-			a.process.pid, a.process.note = a.PID, a.Note
+			a.process.pid, a.process.note, a.process.began = a.PID, a.Note, a.Began
 			close(a.process.answered)
 			c.procs[a.Key] = a.process
 		}
@@ -239,7 +239,7 @@ func (c *Client) listen(dec *gob.Decoder) {
 		switch {
 		case m.Started != nil:
 			if p := c.find(m.Started.Key, false); p != nil {
-				p.pid, p.note = m.Started.PID, m.Started.Note
+				p.pid, p.note, p.began = m.Started.PID, m.Started.Note, m.Started.Began
 				close(p.answered)
 			}
 		case m.Refused != nil:
@@ -291,9 +291,10 @@ func (c *Client) find(key string, ended bool) *Process {
 type Process struct {
 	client   *Client
 	key, dir string
-	answered chan struct{} // closed when pid and note are set
+	answered chan struct{} // closed when pid, note and began are set
 	pid      int
 	note     string
+	began    time.Time     // zero if the keeper does not tell
 	silent   bool          // it wrote nothing; ditto
 	back     bool          // it was given back; ditto
 	done     chan struct{} // closed when what follows is set
@@ -312,6 +313,10 @@ func (p *Process) end(outcome sweeps.Outcome, ended time.Time) {
 
 // Pid is the leader's process id, which is the group's, too.
 func (p *Process) Pid() int { return p.pid }
+
+// Started is when the process was started; zero if the keeper, of an earlier version, does not
+// tell.
+func (p *Process) Started() time.Time { return p.began }
 
 // Note tells people what was done differently from what the command says; empty mostly.
 func (p *Process) Note() string { return p.note }

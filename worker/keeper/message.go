@@ -83,6 +83,7 @@ type Attempt struct {
 	Record []byte // the content of its record
 	PID    int
 	Note   string
+	Began  time.Time // zero from a keeper that did not tell
 	// Outcome is nil if it ran when Connect asked.
 	Outcome *sweeps.Outcome
 	Ended   time.Time
@@ -95,9 +96,10 @@ type Attempt struct {
 func (a Attempt) Process() *Process { return a.process }
 
 type started struct {
-	Key  string
-	PID  int
-	Note string
+	Key   string
+	PID   int
+	Note  string
+	Began time.Time
 }
 
 // refused answers a start of which nothing came.

@@ -250,7 +250,7 @@ func (k *keeper) greet(agent *line) error {
 	for _, key := range slices.Sorted(maps.Keys(k.kept)) {
 		a := k.kept[key]
 		w.Attempts = append(w.Attempts, Attempt{
-			Key: key, Dir: a.start.Command.AttemptDir, Record: a.start.Record.Content, PID: a.proc.Pid(), Note: a.proc.Note(), Outcome: a.outcome, Ended: a.ended,
+			Key: key, Dir: a.start.Command.AttemptDir, Record: a.start.Record.Content, PID: a.proc.Pid(), Note: a.proc.Note(), Began: a.proc.Started(), Outcome: a.outcome, Ended: a.ended,
 		})
 	}
 	k.mu.Unlock()
@@ -301,7 +301,7 @@ func (k *keeper) saveRecord(a *kept) {
 // save writes down how the attempt ended. An attempt whose directory is gone was
 // reported; the agent only did not come to say so.
 func (k *keeper) save(a *kept) {
-	if err := exec.SaveEnd(a.start.Command.AttemptDir, *a.outcome); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := exec.SaveEnd(a.start.Command.AttemptDir, exec.End{Outcome: *a.outcome, Began: a.proc.Started(), Ended: a.ended}); err != nil && !errors.Is(err, os.ErrNotExist) {
 		k.log.Error("the end of an attempt is known to this keeper only", "attempt", a.start.Key, "err", err)
 	}
 }
@@ -437,7 +437,7 @@ func (k *keeper) serveOne(a *kept) (next *kept) {
 	for _, end := range halts {
 		end(proc)
 	}
-	_ = a.line.sendSoon(reply{Started: &started{a.start.Key, proc.Pid(), proc.Note()}}, hurry)
+	_ = a.line.sendSoon(reply{Started: &started{a.start.Key, proc.Pid(), proc.Note(), proc.Started()}}, hurry)
 	proc.Attend()
 
 	outcome, ended := proc.Wait()

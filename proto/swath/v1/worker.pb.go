@@ -1041,10 +1041,12 @@ func (x *Forget) GetRef() *AttemptRef {
 	return nil
 }
 
-// Started reports that the attempt's process runs.
+// Started reports that the attempt's process runs. Workers tell how long ago something was,
+// and not when, as their clocks may differ from the coordinator's.
 type Started struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Ago           *durationpb.Duration   `protobuf:"bytes,2,opt,name=ago,proto3" json:"ago,omitempty"` // when it was started
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1082,6 +1084,13 @@ func (*Started) Descriptor() ([]byte, []int) {
 func (x *Started) GetRef() *AttemptRef {
 	if x != nil {
 		return x.Ref
+	}
+	return nil
+}
+
+func (x *Started) GetAgo() *durationpb.Duration {
+	if x != nil {
+		return x.Ago
 	}
 	return nil
 }
@@ -1333,11 +1342,14 @@ func (x *LogAck) GetNext() int64 {
 }
 
 // Exited reports that the attempt has ended; sent after all its points and output were
-// acknowledged, and repeated until Forget arrives.
+// acknowledged, and repeated until Forget arrives. It says so itself if the attempt was started:
+// of one that has ended by the time that it is reported, there need be no Started.
 type Exited struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	Outcome       *Outcome               `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Ran           *durationpb.Duration   `protobuf:"bytes,3,opt,name=ran,proto3" json:"ran,omitempty"` // from its start to its end; none if it never ran
+	Ago           *durationpb.Duration   `protobuf:"bytes,4,opt,name=ago,proto3" json:"ago,omitempty"` // when it ended; that may have been hours without a coordinator
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1382,6 +1394,20 @@ func (x *Exited) GetRef() *AttemptRef {
 func (x *Exited) GetOutcome() *Outcome {
 	if x != nil {
 		return x.Outcome
+	}
+	return nil
+}
+
+func (x *Exited) GetRan() *durationpb.Duration {
+	if x != nil {
+		return x.Ran
+	}
+	return nil
+}
+
+func (x *Exited) GetAgo() *durationpb.Duration {
+	if x != nil {
+		return x.Ago
 	}
 	return nil
 }
@@ -1545,9 +1571,10 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\bReturned\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"0\n" +
 	"\x06Forget\x12&\n" +
-	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"1\n" +
+	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"^\n" +
 	"\aStarted\x12&\n" +
-	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\"o\n" +
+	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12+\n" +
+	"\x03ago\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ago\"o\n" +
 	"\x06Points\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x03R\x05first\x12'\n" +
@@ -1563,10 +1590,12 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x06LogAck\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12+\n" +
 	"\x06stream\x18\x02 \x01(\x0e2\x13.swath.v1.LogStreamR\x06stream\x12\x12\n" +
-	"\x04next\x18\x03 \x01(\x03R\x04next\"]\n" +
+	"\x04next\x18\x03 \x01(\x03R\x04next\"\xb7\x01\n" +
 	"\x06Exited\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12+\n" +
-	"\aoutcome\x18\x02 \x01(\v2\x11.swath.v1.OutcomeR\aoutcome\"\x1e\n" +
+	"\aoutcome\x18\x02 \x01(\v2\x11.swath.v1.OutcomeR\aoutcome\x12+\n" +
+	"\x03ran\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03ran\x12+\n" +
+	"\x03ago\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03ago\"\x1e\n" +
 	"\x04Hold\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\a\n" +
 	"\x05Drain2S\n" +
@@ -1654,22 +1683,25 @@ var file_swath_v1_worker_proto_depIdxs = []int32{
 	22, // 32: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
 	22, // 33: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
 	22, // 34: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
-	22, // 35: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
-	27, // 36: swath.v1.Points.points:type_name -> swath.v1.Point
-	22, // 37: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
-	22, // 38: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
-	28, // 39: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
-	22, // 40: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
-	28, // 41: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
-	22, // 42: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
-	29, // 43: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
-	0,  // 44: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
-	1,  // 45: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
-	45, // [45:46] is the sub-list for method output_type
-	44, // [44:45] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	25, // 35: swath.v1.Started.ago:type_name -> google.protobuf.Duration
+	22, // 36: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
+	27, // 37: swath.v1.Points.points:type_name -> swath.v1.Point
+	22, // 38: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
+	22, // 39: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
+	28, // 40: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
+	22, // 41: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
+	28, // 42: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
+	22, // 43: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
+	29, // 44: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
+	25, // 45: swath.v1.Exited.ran:type_name -> google.protobuf.Duration
+	25, // 46: swath.v1.Exited.ago:type_name -> google.protobuf.Duration
+	0,  // 47: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
+	1,  // 48: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
+	48, // [48:49] is the sub-list for method output_type
+	47, // [47:48] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_worker_proto_init() }
