@@ -38,7 +38,6 @@ type coordinator struct {
 	logs      map[sweeps.AttemptRef]map[string]string
 	exits     map[sweeps.AttemptRef]sweeps.Outcome
 	reports   map[sweeps.AttemptRef]wire.Exited // the last one of each end
-	order     []string                          // of Started and Exited
 	returned  map[sweeps.AttemptRef]int
 	beats     int
 	drains    int
@@ -173,7 +172,6 @@ func (c *coordinator) take(s *conn, m wire.WorkerMessage) []wire.CoordinatorMess
 		c.drains++
 	case wire.Started:
 		c.started[m.Ref]++
-		c.order = append(c.order, fmt.Sprint("started ", m.Ref.Index))
 	case wire.Returned:
 		c.returned[m.Ref]++
 		delete(c.starts, m.Ref)
@@ -202,7 +200,6 @@ func (c *coordinator) take(s *conn, m wire.WorkerMessage) []wire.CoordinatorMess
 			c.violation = append(c.violation, "two different ends of "+m.Ref.String())
 		}
 		c.exits[m.Ref], c.reports[m.Ref] = m.Outcome, m
-		c.order = append(c.order, fmt.Sprint("exited ", m.Ref.Index))
 		delete(c.starts, m.Ref)
 		return []wire.CoordinatorMessage{wire.Forget{Ref: m.Ref}}
 	}
