@@ -25,8 +25,8 @@ func (a *app) rmCommand() *cobra.Command {
 		Long: `Rm removes sweeps with their trials, series, logs and checkpoints, for good. It asks before
 it does, unless --yes is given. A sweep that has not ended is refused: cancel it first; and so
 is one whose results others took over (reuse). What trials left in the artifact folders of
-their workers stays. Freed space is used again; much of it is given
-back to the disk when a coordinator begins on the home, and all of it by swath compact.`,
+their workers stays. Freed space is used again; much of it is given back to the disk when a
+coordinator begins on the home, and all of it by swath compact.`,
 		Example: `  swath rm quickstart
   swath rm first-try second-try --yes`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -160,16 +160,20 @@ func gonePid(t *testing.T, pid int) {
 	eventually(t, fmt.Sprintf("the end of process %d", pid), func() bool { return !alive(pid) })
 }
 
+// leftBehind is a trial that runs, in a home whose agent was killed.
+func leftBehind(t *testing.T) (c *coordinator, home string, o outlived, pid int) {
+	c, home, o = newCoordinator(t), t.TempDir(), newOutlived(t, 0, 0)
+	first := startFar(t, home, c.listen())
+	c.start(o.Start)
+	pid = o.pid()
+	first.signal(syscall.SIGKILL)
+	return c, home, o, pid
+}
+
 // An agent that was told to forget an attempt, and died before it had, must not have ended the
 // trial: whoever told it so may not be who the next agent reports to.
 func TestForgottenAttemptDoesNotEndItsTrial(t *testing.T) {
-	c := newCoordinator(t)
-	home := t.TempDir()
-	first := startFar(t, home, c.listen())
-	o := newOutlived(t, 0, 0)
-	c.start(o.Start)
-	pid := o.pid()
-	first.signal(syscall.SIGKILL)
+	c, home, o, pid := leftBehind(t)
 	eventually(t, "another agent of the keeper", func() bool {
 		client, kept, err := keeper.Connect(filepath.Join(home, "worker", "0"))
 		if err != nil || len(kept) != 1 {
@@ -188,13 +192,7 @@ func TestForgottenAttemptDoesNotEndItsTrial(t *testing.T) {
 }
 
 func TestAdoptedTrainersAreStopped(t *testing.T) {
-	c := newCoordinator(t)
-	home := t.TempDir()
-	first := startFar(t, home, c.listen())
-	o := newOutlived(t, 0, 0)
-	c.start(o.Start)
-	pid := o.pid()
-	first.signal(syscall.SIGKILL)
+	c, home, o, pid := leftBehind(t)
 	run(t, newAgent(t, c, home, func(cfg *Config) { cfg.Slots = 1; cfg.Binary = self(t) }))
 	next := shell(1, fmt.Sprintf("! kill -0 %d", pid))
 	c.start(next) // waits: the slot is taken

@@ -15,11 +15,11 @@ import (
 
 // bbolt never gives back space: what is deleted or rewritten leaves free pages, and the file
 // keeps its length. So a coordinator that begins has a file of which much is free compacted
-// (Options.Reclaim), and a user may ask for it (Compact). That writes the file anew, without them, beside the old one, syncs
-// the copy and renames it over the old one. So there is a whole file under the name at any
-// instant, the old or the new one, whenever the process or the machine dies. Others that
-// open the file meanwhile wait for the lock on the old one, and notice then that it is no
-// longer the file of that name (openBolt).
+// (Options.Reclaim), and a user may ask for it (Compact). That writes the file anew, without
+// them, beside the old one, syncs the copy and renames it over the old one. So there is a
+// whole file under the name at any instant, the old or the new one, whenever the process or
+// the machine dies. Others that open the file meanwhile wait for the lock on the old one, and
+// notice then that it is no longer the file of that name (openBolt).
 
 // Compaction is what compacting did to a file.
 type Compaction struct {

@@ -126,8 +126,9 @@ func openBolt(path string, opts Options) (f *file, err error) {
 		ReadOnly: opts.ReadOnly,
 		NoSync:   opts.NoSync,
 		// The list of free pages is short here, since little is ever deleted, and
-		// writing it saves reading the whole file at the next start.
-		FreelistType: bbolt.FreelistMapType, // its length is what the statistics are for
+		// writing it saves reading the whole file at the next start. How long it is,
+		// the statistics tell; see reclaim.
+		FreelistType: bbolt.FreelistMapType,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			h, err := os.OpenFile(name, flag, mode)
 			handle = h

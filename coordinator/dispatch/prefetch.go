@@ -245,9 +245,8 @@ func anyTrial(*sweeps.Trial) bool { return true }
 
 // recallSweep recalls what is queued of a sweep.
 func (s *State) recallSweep(sw *sweep) {
-	for _, i := range sortedIndices(sw.running) {
-		t := sw.running[i]
-		s.recallQueued(s.workers[t.Worker], func(other *sweeps.Trial) bool { return other == t })
+	for _, w := range s.byID {
+		s.recallQueued(w, func(t *sweeps.Trial) bool { return t.Sweep == sw.ID })
 	}
 }
 
