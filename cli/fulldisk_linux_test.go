@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fill leaves nothing free on a disk, and returns how to empty it again.
@@ -51,6 +52,7 @@ func TestRunOnADiskThatFillsUp(t *testing.T) {
 		until(t, "the run to go on", func() bool { return strings.Contains(again.stderr(), "going on with it") })
 		empty = fill(t, disk)
 		until(t, "the run to say that it waits", func() bool { return strings.Contains(again.stderr(), "waiting: ") })
+		time.Sleep(1500 * time.Millisecond) // a disk that is full for less than a second may go unseen
 		empty()
 		again.wait().want(t, 0).says(t, "60 trials: 60 finished")
 	}

@@ -58,7 +58,12 @@ echo "ImportError: no module named torch" >&2; exit 1`, "parameters: {x: {distri
 	if strings.Contains(watcher.stderr(), " left") {
 		t.Errorf("a paused sweep is said to end some time:\n%s", watcher.stderr())
 	}
-	failed := len(column(t, addr, "hopeless", "state"))
+	failed := 0
+	until(t, "what ran then to end", func() bool {
+		states := column(t, addr, "hopeless", "state")
+		failed = len(states)
+		return all(states, "failed")
+	})
 	if failed < 10 || failed > 14 {
 		t.Errorf("%d trials failed before the sweep was paused, want the first 10, and what ran then", failed)
 	}

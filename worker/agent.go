@@ -107,6 +107,7 @@ type Agent struct {
 	beside   map[*sweeps.Spec]int           // how many of both are of which sweep
 	used     sweeps.Resources               // by those
 	full     string                         // why nothing is started; empty if it is
+	lastFull time.Time                      // when the disk was last seen to be full
 }
 
 // times are the agent's constants of time; tests have shorter ones.
@@ -245,9 +246,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	defer disconnect()
-	if a.cfg.Room != nil {
-		a.look() // before the first greeting
-	}
+	a.look() // before the first greeting
 	a.crew.Go(func() { a.connect(connected) })
 	a.crew.Go(a.watchRoom)
 	a.crew.Go(a.tidy)

@@ -317,7 +317,7 @@ func (at *attempt) endedAt(t time.Time) {
 
 // end makes the outcome known.
 func (at *attempt) end(outcome sweeps.Outcome) {
-	outcome = at.agent.blameDisk(outcome)
+	outcome = at.agent.blameDisk(at.started, outcome)
 	owes := at.mayOwe(outcome)
 	at.mu.Lock()
 	at.outcome = &outcome

@@ -10,7 +10,7 @@ import (
 // down. While it has none, nothing that waits is started; what runs goes on. The sessions
 // tell the coordinator.
 func (a *Agent) watchRoom() {
-	if a.cfg.Room == nil {
+	if a.cfg.Room == nil && a.cfg.Full == nil {
 		return
 	}
 	tick := time.NewTicker(a.times.room)
@@ -27,7 +27,11 @@ func (a *Agent) watchRoom() {
 
 // look asks once.
 func (a *Agent) look() {
-	full := a.cfg.Room()
+	a.lookFull()
+	var full string
+	if a.cfg.Room != nil {
+		full = a.cfg.Room()
+	}
 	a.mu.Lock()
 	was := a.full
 	a.full = full
@@ -50,17 +54,33 @@ func (a *Agent) noRoom() string {
 	return a.full
 }
 
-// blameDisk takes a failure for the machine's that came on a disk that is full: what the
-// trainer reports has no place there, and no trainer can do anything about it. Such a
-// trial is lost with the worker, which is not charged, and happens five times in a row at
-// most: it may be the one that fills the disk.
-func (a *Agent) blameDisk(out sweeps.Outcome) sweeps.Outcome {
+// lookFull asks whether the disk is full, and returns when it was last seen to be.
+func (a *Agent) lookFull() time.Time {
+	full := a.cfg.Full != nil && a.cfg.Full()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if full {
+		a.lastFull = time.Now()
+	}
+	return a.lastFull
+}
+
+// blameDisk takes the failure of a process that was started then for the machine's if the
+// disk was full while it ran: what the trainer reports had no place there, and no trainer
+// can do anything about it. There may be room again by the time that it ends. Such a trial
+// is lost with the worker, which is not charged, and happens five times in a row at most:
+// it may be the one that fills the disk.
+func (a *Agent) blameDisk(started time.Time, out sweeps.Outcome) sweeps.Outcome {
 	switch out.Class {
 	case sweeps.ClassExit, sweeps.ClassSignal, sweeps.ClassSpec:
 	default:
 		return out
 	}
-	if a.cfg.Full == nil || !a.cfg.Full() {
+	if started.IsZero() { // nothing was: what counts is now
+		started = time.Now()
+	}
+	// Between two looks it may have been full unseen.
+	if full := a.lookFull(); full.IsZero() || full.Before(started.Add(-a.times.room)) {
 		return out
 	}
 	out.Message = "the disk of worker " + a.cfg.Name + " was full: " + out.Describe()
