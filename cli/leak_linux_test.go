@@ -31,7 +31,7 @@ func TestRunLeavesNothing(t *testing.T) {
 	for range 5 {
 		run()
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		g, f := count()
 		if g <= goroutines && f <= files {
 			return

@@ -68,8 +68,9 @@ func runFake() int {
 	return session.Finish(fake.Run(context.Background(), session))
 }
 
-// patience is how long a test waits for what must happen. Nothing waits for it in vain.
-const patience = time.Minute
+// patience is how long a test waits for what must happen. Nothing waits for it in vain; with
+// the race detector, on busy processors, a training takes minutes.
+const patience = 4 * time.Minute
 
 // outcome is what a command line came to.
 type outcome struct {

@@ -205,14 +205,15 @@ func (c *coordinator) take(s *conn, m wire.WorkerMessage) []wire.CoordinatorMess
 	return nil
 }
 
-// do changes the coordinator, and tells the connected worker.
+// do changes the coordinator, and tells the connected worker, if it has been welcomed: until
+// then it is not to hear of anything else.
 func (c *coordinator) do(f func(), tell ...wire.CoordinatorMessage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f != nil {
 		f()
 	}
-	if c.conn != nil {
+	if c.conn != nil && c.conn.hello {
 		for _, m := range tell {
 			c.conn.replies <- m
 		}
@@ -240,7 +241,7 @@ func (c *coordinator) disconnect(down bool) {
 // until waits for a condition of the coordinator's fields.
 func (c *coordinator) until(what string, cond func() bool) {
 	c.t.Helper()
-	deadline := time.After(20 * time.Second) // so that a broken agent fails the test rather than hang it
+	deadline := time.After(patience)
 	for {
 		c.mu.Lock()
 		ok, changed := cond(), c.changed
@@ -368,36 +369,40 @@ func (c *coordinator) check() {
 }
 
 // sleep is the pause between two looks.
+// patience is how long a test waits for what must happen, so that a broken agent fails it
+// rather than hang it.
+const patience = time.Minute
+
 func sleep() { time.Sleep(2 * time.Millisecond) }
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); sleep() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came: %s", what)
+		}
+	}
+}
 
 // gone waits until a path does not exist.
 func gone(t *testing.T, path string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s stays", path)
-		}
-		sleep()
-	}
+	eventually(t, path+" to go", func() bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, os.ErrNotExist)
+	})
 }
 
 // awaitFile waits until a file has content and returns it.
-func awaitFile(t *testing.T, path string) string {
+func awaitFile(t *testing.T, path string) (content string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		if b, err := os.ReadFile(path); err == nil && len(b) > 0 && b[len(b)-1] == '\n' {
-			return strings.TrimSpace(string(b))
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s never came", path)
-		}
-		sleep()
-	}
+	eventually(t, path, func() bool {
+		b, err := os.ReadFile(path)
+		content = strings.TrimSpace(string(b))
+		return err == nil && strings.HasSuffix(string(b), "\n")
+	})
+	return content
 }
 
 func attemptPath(a *Agent, m wire.Start) string {

@@ -242,15 +242,3 @@ func TestNoSpawn(t *testing.T) {
 	}
 	c.check()
 }
-
-// eventually waits for a condition; one that never comes true fails the test.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for range 4000 {
-		if ok() {
-			return
-		}
-		sleep()
-	}
-	t.Fatalf("never came: %s", what)
-}

@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // serve runs a coordinator over stores in memory at an address of this machine.
 func serve(t *testing.T, store coordinator.Store) (addr string, client *wire.Client) {
