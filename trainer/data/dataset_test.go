@@ -156,6 +156,22 @@ func TestSubset(t *testing.T) {
 	}
 }
 
+// Stored class by class, as an image folder is, a split gives images of every class; of one class it gives the first.
+func TestSpread(t *testing.T) {
+	d := &Dataset{Classes: []string{"cat", "dog", "wolf"}}
+	sorted := Split{Labels: []int{0, 0, 0, 0, 1, 1, 2, 2, 2, 2}}
+	for n, want := range map[int][]int{
+		0: {}, 2: {0, 4}, 6: {0, 4, 6, 1, 5, 7}, 8: {0, 4, 6, 1, 5, 7, 2, 8}, 10: {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+	} {
+		if got := d.Spread(sorted, n); !slices.Equal(got, want) {
+			t.Errorf("%d of ten are %v, want %v", n, got, want)
+		}
+	}
+	if got := d.Spread(Split{Labels: []int{1, 1, 1, 1}}, 3); !slices.Equal(got, []int{0, 1, 2}) {
+		t.Errorf("three of one class are %v", got)
+	}
+}
+
 func TestOrder(t *testing.T) {
 	a, b := Order(1000, 7, 3), Order(1000, 7, 3)
 	if !slices.Equal(a, b) {

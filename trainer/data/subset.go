@@ -36,22 +36,47 @@ func (d *Dataset) subset(s Split, kind string, n int, seed, split uint64) (Split
 	return out, nil
 }
 
+// Spread returns the indices of n images of a split of this set, evenly over the classes: one of each class in turn,
+// each class in its stored order, classes that have run out left out. A whole split stays in its stored order. n is
+// in [0, s.Len()].
+func (d *Dataset) Spread(s Split, n int) []int {
+	if n == s.Len() {
+		idx := make([]int, n)
+		for i := range idx {
+			idx[i] = i
+		}
+		return idx
+	}
+	return inTurn(byClass(s.Labels, len(d.Classes)), n)
+}
+
 // pick returns the indices of n images of those with the given labels: one of each class in turn, each class in an
 // order of its own that depends on the seed and the split, classes that have run out left out. n is at most
 // len(labels).
 func pick(labels []int, classes, n int, seed, split uint64) []int {
-	byClass := make([][]int, classes)
+	members := byClass(labels, classes)
+	for class, m := range members {
+		newStream(purposeSubset, seed, split, uint64(class)).shuffle(m)
+	}
+	return inTurn(members, n)
+}
+
+// byClass returns, for each class, the indices of its images in their order.
+func byClass(labels []int, classes int) [][]int {
+	members := make([][]int, classes)
 	for i, l := range labels {
-		byClass[l] = append(byClass[l], i)
+		members[l] = append(members[l], i)
 	}
-	for class, members := range byClass {
-		newStream(purposeSubset, seed, split, uint64(class)).shuffle(members)
-	}
+	return members
+}
+
+// inTurn takes n indices, one of each class in turn.
+func inTurn(members [][]int, n int) []int {
 	picked := make([]int, 0, n)
 	for round := 0; len(picked) < n; round++ {
-		for _, members := range byClass {
-			if round < len(members) && len(picked) < n {
-				picked = append(picked, members[round])
+		for _, m := range members {
+			if round < len(m) && len(picked) < n {
+				picked = append(picked, m[round])
 			}
 		}
 	}

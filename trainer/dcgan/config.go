@@ -43,7 +43,7 @@ func Params() []trainer.Param {
 
 		{Name: "report_every", Default: 10, Max: 1 << 31, Help: "report losses and scores, means since the last time, every so many steps, with the step as step; 0: never"},
 		{Name: "sample_every", Default: 5, Max: 1_000_000, Help: "epochs between two grids of samples; 0: only after the last"},
-		{Name: "swd_images", Default: 512, Max: 1_000_000, Help: "images, held out and generated, to compute swd from; fewer where there are fewer held out; 0: no swd"},
+		{Name: "swd_images", Default: 512, Max: 1_000_000, Help: "images, held out (evenly over the classes) and generated, to compute swd from; fewer where there are fewer held out; 0: no swd"},
 	}
 }
 

@@ -538,6 +538,52 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestSWDSeesEveryClass: held-out images that are stored class by class, as an image
+// folder's are, have their part in swd whatever their class.
+func TestSWDSeesEveryClass(t *testing.T) {
+	measure := func(spoil string) float64 {
+		t.Helper()
+		conf := config(t, small(map[string]any{"swd_images": 20}))
+		d, err := Open(t.Context(), &conf, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sorted := data.Split{}
+		for label, class := range d.Classes {
+			for i, l := range d.Test.Labels {
+				if l != label {
+					continue
+				}
+				sorted.Images = append(sorted.Images, d.Image(d.Test, i)...)
+				sorted.Labels = append(sorted.Labels, l)
+				if class == spoil {
+					clear(sorted.Images[len(sorted.Images)-d.ImageLen():])
+				}
+			}
+		}
+		d.Test = sorted
+		m, err := NewModel(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := newQuality(m, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		distance, err := q.measure(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return distance
+	}
+	whole := measure("")
+	for _, class := range []string{"circle", "square", "star"} {
+		if measure(class) == whole {
+			t.Errorf("swd is the same with all of class %s black", class)
+		}
+	}
+}
+
 // TestRun trains through the trainer protocol.
 func TestRun(t *testing.T) {
 	before := kernel.Threads()

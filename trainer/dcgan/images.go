@@ -83,12 +83,3 @@ func (l *loader) fill(dst []float32, s data.Split, idx []int) error {
 	}
 	return nil
 }
-
-// first returns the indices 0 to n-1.
-func first(n int) []int {
-	idx := make([]int, n)
-	for i := range idx {
-		idx[i] = i
-	}
-	return idx
-}

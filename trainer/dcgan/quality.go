@@ -16,9 +16,9 @@ type quality struct {
 	batch     int       // latents of a batch
 }
 
-// newQuality prepares the comparison with the first images of the test split; nil if
-// the configuration wants none. Patches and directions do not depend on the trial's seed,
-// so that trials of all seeds compare.
+// newQuality prepares the comparison with images of the test split, evenly over its
+// classes; nil if the configuration wants none. Images, patches and directions do not
+// depend on the trial's seed, so that trials of all seeds compare.
 func newQuality(m *Model, d *data.Dataset) (*quality, error) {
 	c := &m.Config
 	n := min(c.SWDImages, d.Test.Len())
@@ -26,7 +26,7 @@ func newQuality(m *Model, d *data.Dataset) (*quality, error) {
 		return nil, nil
 	}
 	images, l := make([]float32, n*d.ImageLen()), loader{data: d}
-	if err := l.fill(images, d.Test, first(n)); err != nil {
+	if err := l.fill(images, d.Test, d.Spread(d.Test, n)); err != nil {
 		return nil, err
 	}
 	reference, err := swd.NewReference(swd.Images{Pixels: images, Size: c.ImageSize, Channels: channels}, swd.Options{})
