@@ -19,6 +19,16 @@ func lockFile(f *os.File) error {
 	return err
 }
 
+// waitForFile takes the file as soon as nobody else has it, until it is closed.
+func waitForFile(f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
 // syncDir makes the names in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -18,5 +18,10 @@ func lockFile(f *os.File) error {
 	return err
 }
 
+// waitForFile takes the file as soon as nobody else has it, until it is closed.
+func waitForFile(f *os.File) error {
+	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK, 0, 1, 0, new(windows.Overlapped))
+}
+
 // syncDir does nothing here: directories cannot be synced.
 func syncDir(string) error { return nil }

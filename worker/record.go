@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"swath/proto/wire"
@@ -108,30 +107,4 @@ func safeName(s string) string {
 		safe = safe[:64]
 	}
 	return "_" + strings.TrimLeft(safe, ".") + "-" + hex.EncodeToString(sum[:4])
-}
-
-// keepArtifacts moves what an attempt left in its artifact directory to the home's
-// artifacts. Files of an earlier attempt of the trial, or of an older sweep by the same
-// name, give way; those of a later attempt stay, and then the attempt's own are dropped.
-func keepArtifacts(root, from string, m wire.Start) (kept string, err error) {
-	files, err := os.ReadDir(from)
-	if err != nil || len(files) == 0 {
-		return "", nil //nolint:nilerr // there never was a directory, or nothing is in it
-	}
-	to := filepath.Join(root, "artifacts", safeName(m.SweepName), strconv.FormatInt(m.Ref.Index, 10))
-	const ownerFile = ".attempt" // tells whose files these are
-	var owner sweeps.AttemptRef
-	if readJSON(to, ownerFile, &owner) == nil && owner.TrialKey == m.Ref.TrialKey && owner.Attempt > m.Ref.Attempt {
-		return "", nil
-	}
-	if err := writeJSON(from, ownerFile, m.Ref); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return "", err
-	}
-	if err := os.RemoveAll(to); err != nil {
-		return "", err
-	}
-	return to, os.Rename(from, to)
 }

@@ -424,6 +424,48 @@ func TestResumedEqualsUninterrupted(t *testing.T) {
 	}
 }
 
+// TestArtifactsOfAttempts kills a training after each of its checkpoints. Together the attempts leave what an
+// uninterrupted training leaves; the last one, which finds all epochs done, all that is drawn at the end.
+func TestArtifactsOfAttempts(t *testing.T) {
+	c := config(t, small(map[string]any{"epochs": 4, "sample_every": 2}))
+	whole, checkpoints, last := t.TempDir(), t.TempDir(), ""
+	if _, err := train(t.Context(), t, c, &recorder{}, Options{ArtifactDir: whole}); err != nil {
+		t.Fatal(err)
+	}
+	killed, together := errors.New("killed"), map[string]string{}
+	for attempt := 1; attempt <= 5; attempt++ {
+		last = t.TempDir()
+		_, err := train(t.Context(), t, c, &recorder{}, Options{CheckpointDir: checkpoints, ArtifactDir: last, Saved: func(string, int64) error { return killed }})
+		if attempt < 5 != errors.Is(err, killed) {
+			t.Fatalf("attempt %d ends with %v", attempt, err)
+		}
+		maps.Copy(together, contents(t, last))
+	}
+	checkPictures(t, last, []string{"interpolation-z-linear.png", "interpolation-z-spherical.png", "samples-epoch-004.png"})
+	checkPictures(t, whole, []string{"interpolation-z-linear.png", "interpolation-z-spherical.png", "samples-epoch-002.png", "samples-epoch-004.png"})
+	if want := contents(t, whole); !maps.Equal(together, want) {
+		t.Errorf("the attempts leave %v, want %v, and equal bytes", slices.Sorted(maps.Keys(together)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// contents are the files of a folder, by name.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[e.Name()] = string(b)
+	}
+	return files
+}
+
 func TestCancelEndsTraining(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	rec := &recorder{onReport: cancel}

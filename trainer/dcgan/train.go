@@ -58,6 +58,10 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 	if r.pictures == nil {
 		return nil
 	}
+	// After the last checkpoint, so that an attempt that finds all epochs done draws them too.
+	if err := r.pictures.samples(c.Epochs); err != nil {
+		return err
+	}
 	return r.pictures.strips()
 }
 
@@ -99,10 +103,11 @@ func (r *run) recently() (map[string]float64, error) {
 	return metrics, nil
 }
 
-// endEpoch makes a picture if it is time, and returns the metrics of the epoch.
+// endEpoch makes a picture if it is time, and returns the metrics of the epoch. The picture
+// of the last epoch is made at the end of the training.
 func (r *run) endEpoch(ctx context.Context, epoch int) (map[string]float64, error) {
 	c := &r.model.Config
-	if due := epoch == c.Epochs || c.SampleEvery > 0 && epoch%c.SampleEvery == 0; due && r.pictures != nil {
+	if due := c.SampleEvery > 0 && epoch%c.SampleEvery == 0 && epoch < c.Epochs; due && r.pictures != nil {
 		if err := r.pictures.samples(epoch); err != nil {
 			return nil, err
 		}

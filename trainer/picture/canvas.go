@@ -9,6 +9,7 @@
 package picture
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
@@ -95,23 +96,15 @@ func Ink(ground color.RGBA) color.RGBA {
 	return White
 }
 
-// Save writes the picture as a PNG, whole or not at all.
-func (c *Canvas) Save(path string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("saving a picture: %w", err)
-		}
-	}()
-	temp := path + ".tmp"
-	f, err := os.Create(temp)
-	if err != nil {
-		return err
+// Save writes the picture as a PNG. It leaves no other file, also if the process is killed
+// meanwhile; what it leaves then, whoever goes on draws again.
+func (c *Canvas) Save(path string) error {
+	var b bytes.Buffer
+	if err := png.Encode(&b, c.rgba); err != nil {
+		return fmt.Errorf("drawing %s: %w", path, err)
 	}
-	if err = errors.Join(png.Encode(f, c.rgba), f.Close()); err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp))
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("saving a picture: %w", errors.Join(err, os.RemoveAll(path)))
 	}
 	return nil
 }
