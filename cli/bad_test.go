@@ -42,6 +42,7 @@ func TestBadInput(t *testing.T) {
 		{"heads-submit", 2, []string{"submit", file("heads.yaml")}},
 		{"trainer-parameters", 2, []string{"run", file("trainer-parameters.yaml")}},
 		{"trainer-unknown", 2, []string{"run", file("trainer-unknown.yaml")}},
+		{"trainer-too-large", 2, []string{"run", file("too-large.yaml")}},
 		{"missing-program", 2, []string{"run", file("missing-program.yaml")}},
 		{"missing-command", 2, []string{"run", file("missing-command.yaml")}},
 		{"missing-data", 2, []string{"run", file("missing-data.yaml")}},

@@ -26,7 +26,7 @@ func Params() []trainer.Param {
 		{Name: "classes", Default: 10, Min: 1, Max: 100_000, Help: "number of labels; not fewer than the data set has"},
 
 		{Name: "patch_size", Default: 4, Min: 1, Max: 1024, Help: "height and width of a patch, in pixels; divides image_size"},
-		{Name: "embed_dim", Default: 0, Max: 65536, Help: "length of a token's embedding; divisible by heads; 0: patch_size * patch_size * channels * 5"},
+		{Name: "embed_dim", Default: 0, Max: maxEmbedDim, Help: "length of a token's embedding; divisible by heads; 0: patch_size * patch_size * channels * 5"},
 		{Name: "heads", Default: 12, Min: 1, Max: 65536, Help: "attention heads; divides embed_dim"},
 		{Name: "encoder_layers", Default: 4, Min: 1, Max: 256, Help: "encoder layers"},
 		{Name: "class_token_layer", Default: 0, Max: 256, Help: "the class token is read after this encoder layer, from 1; later layers are not computed; 0: encoder_layers"},
@@ -129,13 +129,16 @@ func fromValues(v trainer.Values) (Config, error) {
 	}
 	c.Channels = channels(c.Dataset)
 	if c.EmbedDim == 0 {
-		c.EmbedDim = c.PatchSize * c.PatchSize * c.Channels * 5
+		c.EmbedDim = c.defaultEmbedDim()
 	}
 	if c.ClassTokenLayer == 0 {
 		c.ClassTokenLayer = c.EncoderLayers
 	}
 	return c, c.check()
 }
+
+// defaultEmbedDim is five times the pixels of a patch, as the report has it.
+func (c *Config) defaultEmbedDim() int { return c.PatchSize * c.PatchSize * c.Channels * 5 }
 
 // channels is how many channels a data set's images have. It must be known without
 // opening the set, because the embedding's default depends on it.
@@ -169,6 +172,9 @@ func (c *Config) check() error {
 	}
 	if c.WarmupEpochs > float64(c.Epochs) {
 		add("warmup_epochs: %v are more than the %d epochs (use at most as many)", c.WarmupEpochs, c.Epochs)
+	}
+	if len(errs) == 0 { // tokens are a whole number, and so on
+		errs = append(errs, c.checkSize())
 	}
 	return trainer.Join(errs...)
 }
