@@ -1,5 +1,5 @@
 // Package trainer is what the built-in trainers share: how they describe and check
-// their parameters, the loop over epochs, and how a run ends.
+// their parameters and data sets, the loop over epochs, and how a run ends.
 //
 // Vocabulary. A [Trainer] is a named program that trains one trial in this process;
 // a [Param] is one of its hyperparameters, with a default and the values it allows;

@@ -18,6 +18,8 @@ type Dataset struct {
 	Mean, Std []float64
 
 	Train, Test Split
+
+	class string // the only one that Train and Test have images of; empty: any
 }
 
 // Split is the images of one part of a [Dataset], with their labels.
@@ -99,10 +101,10 @@ func (d *Dataset) normalisers() [][256]float32 {
 // instead of a machine that swaps.
 const memoryLimit = 32 << 30
 
-// affordable reports a set that would not fit.
-func affordable(name string, images, channels, size int) error {
+// affordable reports a set that would not fit; nil if it would.
+func affordable(name string, images, channels, size int) *RequestError {
 	if need := float64(images) * float64(channels) * float64(size) * float64(size); need > memoryLimit {
-		return fmt.Errorf("%s: %d images of %dx%d would take %.0f GiB of memory; take fewer or smaller ones", name, images, size, size, need/(1<<30))
+		return &RequestError{Option: "Size", Reason: fmt.Sprintf("%s: %s images of %dx%d would take %.0f GiB of memory (take fewer or smaller ones)", name, grouped(int64(images)), size, size, need/(1<<30))}
 	}
 	return nil
 }
@@ -110,10 +112,10 @@ func affordable(name string, images, channels, size int) error {
 // check reports a set that breaks its own promises; readers call it last, so that none can hand one out.
 func (d *Dataset) check() error {
 	for _, s := range []struct {
-		name string
+		name kind
 		Split
-	}{{"training", d.Train}, {"test", d.Test}} {
-		if s.Len() == 0 {
+	}{{trainImages, d.Train}, {testImages, d.Test}} {
+		if s.Len() == 0 && d.class == "" {
 			return fmt.Errorf("%s has no %s images", d.Name, s.name)
 		}
 		if len(s.Images) != s.Len()*d.ImageLen() {

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -150,7 +151,8 @@ func TestSubset(t *testing.T) {
 		t.Error("another seed takes the same images")
 	}
 	for _, n := range []int{-1, 31} {
-		if _, err := d.Subset(n, 0, 5); err == nil || !strings.Contains(err.Error(), "the set has 30") {
+		var request *RequestError
+		if _, err := d.Subset(n, 0, 5); !errors.As(err, &request) || request.Option != "Train" || !strings.Contains(err.Error(), "has 30 training images") {
 			t.Errorf("subset of %d of 30: error %v", n, err)
 		}
 	}

@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,56 @@ func (e *MissingError) Error() string {
 	}
 	b.WriteString("--data DIR (SWATH_DATA) points to the folder that holds it")
 	return b.String()
+}
+
+// RequestError says that a set does not have what [Options] ask for, or not in this way.
+type RequestError struct {
+	Option string // the field of Options that asks for it: Train, Test, Size or Class
+	Reason string // what the set has, and what to ask for instead
+}
+
+func (e *RequestError) Error() string { return e.Reason }
+
+// kind is a split in words.
+type kind string
+
+const (
+	trainImages kind = "training"
+	testImages  kind = "test"
+)
+
+// tooFew says that a set has no such number of images, of a class unless that is empty.
+func tooFew(set string, k kind, class string, asked, have int) *RequestError {
+	e := &RequestError{Option: "Train"}
+	if k == testImages {
+		e.Option = "Test"
+	}
+	if class != "" {
+		class = " of class " + class
+	}
+	e.Reason = fmt.Sprintf("%s has %s %s images%s, not %s (use at most %s, or 0 for all)", set, grouped(int64(have)), k, class, grouped(int64(asked)), grouped(int64(have)))
+	return e
+}
+
+func noSize(set string, size, least, most int) *RequestError {
+	return &RequestError{Option: "Size", Reason: fmt.Sprintf("%s has no images of %d pixels (use %d to %d)", set, size, least, most)}
+}
+
+func noClass(set string, classes []string, class string) *RequestError {
+	hint := "it"
+	if near := nearest(class, classes); near != "" {
+		hint = fmt.Sprintf("did you mean %q? It", near)
+	}
+	return &RequestError{Option: "Class", Reason: fmt.Sprintf("%s has no class %q; %s has %s", set, class, hint, enumerate(classes, "and"))}
+}
+
+// someOf is enumerate of the first few items, and how many more there are.
+func someOf(items []string) string {
+	const few = 5
+	if len(items) > few {
+		items = append(slices.Clone(items[:few]), grouped(int64(len(items)-few))+" more")
+	}
+	return enumerate(items, "and")
 }
 
 // enumerate joins items as in "a, b and c".

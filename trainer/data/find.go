@@ -6,7 +6,8 @@ import (
 )
 
 // Find reports whether the files of a data set are where Open would look for them, without reading them: nil if
-// they are, a [*MissingError] if not, or the error about the name that Open would give.
+// they are, a [*MissingError] if not, or the error about the name, or about what an image folder holds, that Open
+// would give.
 func Find(name, dir string) error {
 	set, folder, err := resolve(name, dir)
 	switch {
@@ -16,8 +17,9 @@ func Find(name, dir string) error {
 		if !isDir(folder) {
 			return &MissingError{Set: name, Looked: []string{"the folder " + folder}}
 		}
-		return nil
-	case set.locate == nil:
+		_, err := scanFolder(folder)
+		return err
+	case set.drawn:
 		return nil
 	}
 	paths, err := set.locate(dir)

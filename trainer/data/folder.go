@@ -47,16 +47,21 @@ func openFolder(ctx context.Context, root string, opts Options) (*Dataset, error
 	if size == 0 {
 		size = folderSize
 	}
-	d := &Dataset{Name: "folder:" + root, Classes: folder.classes, Channels: 3, Height: size, Width: size}
+	d := &Dataset{Name: folderPrefix + root, Classes: folder.classes, Channels: 3, Height: size, Width: size, class: opts.Class}
+	if opts.Class != "" {
+		if err := folder.only(opts.Class); err != nil {
+			return nil, err
+		}
+	}
 	for i, part := range []struct {
-		kind string
+		kind kind
 		from fileList
 		n    int
 		to   *Split
-	}{{"training", folder.train, opts.Train, &d.Train}, {"test", folder.test, opts.Test, &d.Test}} {
+	}{{trainImages, folder.train, opts.Train, &d.Train}, {testImages, folder.test, opts.Test, &d.Test}} {
 		files := part.from
 		if part.n > len(files.paths) {
-			return nil, fmt.Errorf("read image folder %s: asked for %d %s images, it has %d", root, part.n, part.kind, len(files.paths))
+			return nil, tooFew(d.Name, part.kind, opts.Class, part.n, len(files.paths))
 		}
 		if part.n > 0 && part.n < len(files.paths) {
 			files = files.take(pick(files.labels, len(folder.classes), part.n, opts.Seed, uint64(i)))
@@ -72,6 +77,18 @@ func openFolder(ctx context.Context, root string, opts Options) (*Dataset, error
 	return d, nil
 }
 
+// only drops the images of all classes but one.
+func (f *imageFolder) only(class string) error {
+	label := slices.Index(f.classes, class)
+	if label < 0 {
+		return noClass(folderPrefix+f.root, f.classes, class)
+	}
+	for _, l := range []*fileList{&f.train, &f.test} {
+		*l = l.take(byClass(l.labels, len(f.classes))[label])
+	}
+	return nil
+}
+
 func (l fileList) take(idx []int) fileList {
 	var out fileList
 	for _, i := range idx {
@@ -85,7 +102,7 @@ func (l fileList) take(idx []int) fileList {
 func scanFolder(root string) (*imageFolder, error) {
 	info, err := os.Stat(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &MissingError{Set: "folder:" + root, Looked: []string{"the folder " + root}}
+		return nil, &MissingError{Set: folderPrefix + root, Looked: []string{"the folder " + root}}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read image folder: %w", err)
@@ -93,29 +110,32 @@ func scanFolder(root string) (*imageFolder, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("read image folder: %s is a file; give the folder that holds train/CLASS/*.jpg or CLASS/*.jpg", root)
 	}
-	f := &imageFolder{root: root}
-	train := filepath.Join(root, "train")
-	if !isDir(train) {
-		train = root
+	dir := filepath.Join(root, "train")
+	if !isDir(dir) {
+		dir = root
 	}
-	if f.classes, f.train, err = scanClasses(train, nil); err != nil {
+	train, err := scanClasses(dir)
+	if err != nil {
 		return nil, err
 	}
-	if len(f.train.paths) == 0 {
-		return nil, fmt.Errorf("read image folder: no .jpg, .jpeg or .png in %s or in its folders, one a class", train)
+	if len(train.paths) == 0 {
+		return nil, fmt.Errorf("read image folder: no .jpg, .jpeg or .png in %s or in its folders, one a class", dir)
 	}
+	f := &imageFolder{root: root, classes: train.classes, train: train.fileList}
 	for _, name := range []string{"test", "val"} {
 		held := filepath.Join(root, name)
-		if train == root || !isDir(held) {
+		if dir == root || !isDir(held) {
 			continue
 		}
-		if _, f.test, err = scanClasses(held, f.classes); err != nil {
+		test, err := scanClasses(held)
+		if err != nil {
 			return nil, err
 		}
-		if len(f.test.paths) == 0 {
+		if len(test.paths) == 0 {
 			return nil, fmt.Errorf("read image folder: no .jpg, .jpeg or .png in the folders of %s", held)
 		}
-		return f, nil
+		f.test, err = test.relabel(train)
+		return f, err
 	}
 	return f, f.holdOut()
 }
@@ -140,25 +160,21 @@ func (f *imageFolder) holdOut() error {
 	return nil
 }
 
-// scanClasses lists the images of dir's folders, one a class, or those of dir itself as one class. Where classes
-// are given, dir may have no others.
-func scanClasses(dir string, classes []string) ([]string, fileList, error) {
-	var files fileList
+// classFolders is what a folder of a split holds: images in folders, one a class, or just images, as one class.
+type classFolders struct {
+	dir     string
+	flat    bool // just images
+	classes []string
+	fileList
+}
+
+// scanClasses lists the images of dir's folders, one a class, or those of dir itself. It fails where there are both.
+func scanClasses(dir string) (*classFolders, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, files, fmt.Errorf("read image folder: %w", err)
+		return nil, fmt.Errorf("read image folder: %w", err)
 	}
-	given := classes != nil
-	flat, err := imagesIn(dir)
-	if err != nil {
-		return nil, files, err
-	}
-	if len(flat) > 0 {
-		if given && !slices.Equal(classes, []string{folderOneClass}) {
-			return nil, files, fmt.Errorf("read image folder: %s holds images outside the folders of the classes %s", dir, enumerate(classes, "and"))
-		}
-		return []string{folderOneClass}, fileList{flat, make([]int, len(flat))}, nil
-	}
+	c := &classFolders{dir: dir}
 	for _, e := range entries { // sorted by name
 		class := e.Name()
 		if !isDir(filepath.Join(dir, class)) || strings.HasPrefix(class, ".") {
@@ -166,25 +182,57 @@ func scanClasses(dir string, classes []string) ([]string, fileList, error) {
 		}
 		paths, err := imagesIn(filepath.Join(dir, class))
 		if err != nil {
-			return nil, files, err
+			return nil, err
 		}
 		if len(paths) == 0 {
 			continue
 		}
-		label := slices.Index(classes, class)
-		if label < 0 {
-			if given {
-				return nil, files, fmt.Errorf("read image folder: %s is of a class that the training images lack (%s)", filepath.Join(dir, class), enumerate(classes, "and"))
-			}
-			classes = append(classes, class)
-			label = len(classes) - 1
+		c.add(class, paths)
+	}
+	own, err := imagesIn(dir)
+	if err != nil || len(own) == 0 {
+		return c, err
+	}
+	if len(c.classes) > 0 {
+		names := make([]string, len(own))
+		for i, p := range own {
+			names[i] = filepath.Base(p)
 		}
-		for _, p := range paths {
-			files.paths = append(files.paths, p)
-			files.labels = append(files.labels, label)
+		return nil, fmt.Errorf("read image folder: %s holds both images (%s) and folders of images (%s), one a class; move the images into folders, or one or the other elsewhere", dir, someOf(names), someOf(c.classes))
+	}
+	c.flat = true
+	c.add(folderOneClass, own)
+	return c, nil
+}
+
+func (c *classFolders) add(class string, paths []string) {
+	for _, p := range paths {
+		c.paths = append(c.paths, p)
+		c.labels = append(c.labels, len(c.classes))
+	}
+	c.classes = append(c.classes, class)
+}
+
+// relabel returns the images with the labels that their classes have among the training images.
+func (c *classFolders) relabel(train *classFolders) (fileList, error) {
+	labels := make([]int, len(c.classes))
+	for i, class := range c.classes {
+		labels[i] = slices.Index(train.classes, class)
+		switch {
+		case labels[i] >= 0:
+		case c.flat:
+			return fileList{}, fmt.Errorf("read image folder: %s holds images outside folders, and %s in folders, one a class (%s); move them into such folders", c.dir, train.dir, someOf(train.classes))
+		case train.flat:
+			return fileList{}, fmt.Errorf("read image folder: %s holds folders of images, one a class (%s), and %s images outside folders; move those into such folders", c.dir, someOf(c.classes), train.dir)
+		default:
+			return fileList{}, fmt.Errorf("read image folder: %s is of a class that the training images lack (%s)", filepath.Join(c.dir, class), someOf(train.classes))
 		}
 	}
-	return classes, files, nil
+	out := fileList{paths: c.paths, labels: make([]int, len(c.labels))}
+	for i, l := range c.labels {
+		out.labels[i] = labels[l]
+	}
+	return out, nil
 }
 
 // imagesIn returns the images directly in dir, sorted by name.

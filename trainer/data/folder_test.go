@@ -205,9 +205,28 @@ func TestFolderBroken(t *testing.T) {
 		"empty val": {func(root string) {
 			_ = os.RemoveAll(filepath.Join(root, "val", "dog"))
 		}, Options{}, []string{"no .jpg, .jpeg or .png in the folders of"}},
-		"images beside classes": {func(root string) { writePNG(t, filepath.Join(root, "val", "z.png"), picture(4, 4, 1)) }, Options{}, []string{"outside the folders of the classes dog"}},
-		"too few to hold out":   {func(root string) { _ = os.RemoveAll(filepath.Join(root, "val")) }, Options{}, []string{"too few images"}},
-		"more than there are":   {func(string) {}, Options{Train: 4}, []string{"asked for 4 training images, it has 3"}},
+		"images beside classes": {func(root string) { writePNG(t, filepath.Join(root, "val", "z.png"), picture(4, 4, 1)) }, Options{}, []string{"val holds both images (z.png) and folders of images (dog)"}},
+		"a stray image":         {func(root string) { writePNG(t, filepath.Join(root, "train", "stray.png"), picture(4, 4, 1)) }, Options{}, []string{"train holds both images (stray.png) and folders of images (dog)"}},
+		"stray images without train": {func(root string) {
+			_ = os.RemoveAll(filepath.Join(root, "train"))
+			writeClasses(t, root, 1, "cat")
+			for i := range 7 {
+				writePNG(t, filepath.Join(root, fmt.Sprint(i, ".png")), picture(4, 4, 1))
+			}
+		}, Options{}, []string{"holds both images (0.png, 1.png, 2.png, 3.png, 4.png and 2 more) and folders of images (cat)"}},
+		"classes in train only": {func(root string) {
+			_ = os.RemoveAll(filepath.Join(root, "val", "dog"))
+			writePNG(t, filepath.Join(root, "val", "z.png"), picture(4, 4, 1))
+		}, Options{}, []string{"val holds images outside folders, and", "in folders, one a class (dog)"}},
+		"classes in val only": {func(root string) {
+			_ = os.RemoveAll(filepath.Join(root, "train", "dog"))
+			writePNG(t, filepath.Join(root, "train", "z.png"), picture(4, 4, 1))
+		}, Options{}, []string{"val holds folders of images, one a class (dog), and", "train images outside folders"}},
+		"no such class":                  {func(string) {}, Options{Class: "dogs"}, []string{`has no class "dogs"; did you mean "dog"?`}},
+		"more than there are of a class": {func(string) {}, Options{Class: "dog", Train: 4}, []string{"has 3 training images of class dog, not 4"}},
+
+		"too few to hold out": {func(root string) { _ = os.RemoveAll(filepath.Join(root, "val")) }, Options{}, []string{"too few images"}},
+		"more than there are": {func(string) {}, Options{Train: 4}, []string{"has 3 training images, not 4 (use at most 3, or 0 for all)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "set")
@@ -217,6 +236,38 @@ func TestFolderBroken(t *testing.T) {
 			_, err := Open(context.Background(), "folder:"+root, "", c.opts)
 			wantMessage(t, err, append(c.want, root)...)
 		})
+	}
+}
+
+// Of a class, the images are those that a subset of the whole folder takes, and no other is opened.
+func TestFolderClass(t *testing.T) {
+	root := t.TempDir()
+	writeClasses(t, filepath.Join(root, "train"), 8, "cat", "dog")
+	writeClasses(t, filepath.Join(root, "val"), 2, "dog", "cat")
+	writeClasses(t, filepath.Join(root, "train"), 1, "wolf")
+	both := openFolderFor(t, root, Options{Size: 4, Train: 9})
+	var dogs []int
+	for i, tag := range tags(both, both.Train) {
+		if both.Train.Labels[i] == 1 {
+			dogs = append(dogs, tag)
+		}
+	}
+	for _, split := range []string{"train", "val"} {
+		writeFiles(t, filepath.Join(root, split, "cat"), map[string][]byte{"a.png": []byte("broken")})
+	}
+	for n, want := range map[int][]int{len(dogs): dogs, 0: {0, 1, 2, 3, 4, 5, 6, 7}} {
+		d := openFolderFor(t, root, Options{Size: 4, Class: "dog", Train: n})
+		if !slices.Equal(d.Classes, []string{"cat", "dog", "wolf"}) || !slices.Equal(tags(d, d.Train), want) || !slices.Equal(tags(d, d.Test), []int{0, 1}) {
+			t.Errorf("classes %v, training images %v, want %v, test images %v", d.Classes, tags(d, d.Train), want, tags(d, d.Test))
+		}
+		for _, l := range append(slices.Clone(d.Train.Labels), d.Test.Labels...) {
+			if l != 1 {
+				t.Errorf("a label is %d", l)
+			}
+		}
+	}
+	if d := openFolderFor(t, root, Options{Size: 4, Class: "wolf"}); d.Train.Len() != 1 || d.Test.Len() != 0 {
+		t.Errorf("of wolves there are %d and %d images", d.Train.Len(), d.Test.Len())
 	}
 }
 

@@ -23,8 +23,8 @@ type Entry struct {
 func List(dir string) ([]Entry, error) {
 	var entries []Entry
 	for _, k := range registry {
-		e := Entry{Name: k.name, Description: k.description, Train: k.train, Test: k.test, Present: k.locate == nil}
-		if k.locate != nil {
+		e := Entry{Name: k.Name, Description: k.description, Train: k.Train, Test: k.Test, Present: k.drawn}
+		if !k.drawn {
 			paths, err := k.locate(dir)
 			var missing *MissingError
 			switch {

@@ -10,19 +10,22 @@ import (
 // Options says how much of a set to open, and in which shape. Its zero value opens a set whole, as it is stored.
 type Options struct {
 	// Train and Test are the numbers of images to take, evenly over the classes; 0 means all (of shapes, which can
-	// draw any number, 10,000 and 2,000).
+	// draw any number of all classes, 10,000 and 2,000).
 	Train, Test int
 	// Size is the height and width that images are resized to; 0 keeps the stored ones (shapes are drawn at 32 and
 	// image folders read at 64 then).
 	Size int
+	// Class is the only class to take images of; empty: all. The set keeps all its classes, and its test split is
+	// empty where it has none of this one. An image folder's other images are not read.
+	Class string
 	// Seed decides which images a subset takes, and for shapes what is drawn.
 	Seed uint64
 }
 
 // known is one set of the registry.
 type known struct {
-	name, description string
-	train, test       int // images
+	Set
+	description string
 	// open reads the whole set, or what of Options it honours by itself.
 	open func(ctx context.Context, dir string, opts Options) (*Dataset, error)
 	// locate returns the files that open would read; nil for a set that needs none.
@@ -31,16 +34,20 @@ type known struct {
 
 var registry = []known{
 	{
-		name: "shapes", description: "synthetic shapes on random colours, 32x32 in colour, 10 classes; drawn when opened",
-		train: shapesTrain, test: shapesTest, open: openShapes,
+		Set: Set{Name: "shapes", Classes: shapesClasses(), Channels: 3, Train: shapesTrain, Test: shapesTest,
+			MinSize: shapesMinSize, MaxSize: shapesMaxSize, drawn: true},
+		description: "synthetic shapes on random colours, 32x32 in colour, 10 classes; drawn when opened",
+		open:        openShapes,
 	},
 	{
-		name: "cifar10", description: "CIFAR-10, 32x32 in colour, 10 classes",
-		train: 50_000, test: 10_000, open: openCIFAR10, locate: cifar10Files,
+		Set:         Set{Name: "cifar10", Classes: cifarClasses, Channels: 3, Train: 50_000, Test: 10_000, MinSize: 1, MaxSize: maxSize},
+		description: "CIFAR-10, 32x32 in colour, 10 classes",
+		open:        openCIFAR10, locate: cifar10Files,
 	},
 	{
-		name: "fashion-mnist", description: "Fashion-MNIST, 28x28 in grey, 10 classes",
-		train: 60_000, test: 10_000, open: openFashionMNIST,
+		Set:         Set{Name: "fashion-mnist", Classes: fashionClasses, Channels: 1, Train: 60_000, Test: 10_000, MinSize: 1, MaxSize: maxSize},
+		description: "Fashion-MNIST, 28x28 in grey, 10 classes",
+		open:        openFashionMNIST,
 		locate: func(dir string) ([]string, error) {
 			paths, err := locateFashionMNIST(dir)
 			return paths[:], err
@@ -50,11 +57,14 @@ var registry = []known{
 
 const folderPrefix = "folder:"
 
+// maxSize is the largest image size that a set can be resized to.
+const maxSize = 1024
+
 // Names returns the names of the known sets. Image folders, which are opened by path, are not among them.
 func Names() []string {
 	names := make([]string, len(registry))
 	for i, k := range registry {
-		names[i] = k.name
+		names[i] = k.Name
 	}
 	return names
 }
@@ -73,7 +83,8 @@ func CheckName(name string) error {
 // .jpeg, .png) and test/ or val/ likewise (test where both are there); or CLASS/*.jpg; or just *.jpg, as one class.
 // In the last two, and without test and val, every tenth image of a class is held out as a test image.
 //
-// Files that are not there give a [*MissingError]; broken ones an error that names the file and what is wrong.
+// Files that are not there give a [*MissingError]; broken ones an error that names the file and what is wrong; options
+// that ask for what the set does not have a [*RequestError].
 func Open(ctx context.Context, name, dir string, opts Options) (*Dataset, error) {
 	set, folder, err := resolve(name, dir)
 	if err != nil {
@@ -82,15 +93,23 @@ func Open(ctx context.Context, name, dir string, opts Options) (*Dataset, error)
 	if opts.Train < 0 || opts.Test < 0 || opts.Size < 0 {
 		return nil, fmt.Errorf("open data set %s: numbers of images and image size must not be negative (train %d, test %d, size %d)", name, opts.Train, opts.Test, opts.Size)
 	}
-	if opts.Size > shapesMaxSize*2 {
-		return nil, fmt.Errorf("open data set %s: image size %d is more than %d", name, opts.Size, shapesMaxSize*2)
+	if opts.Size > maxSize {
+		return nil, noSize(name, opts.Size, 1, maxSize)
 	}
 	if set == nil {
 		return openFolder(ctx, folder, opts)
 	}
-	d, err := set.open(ctx, dir, opts)
-	if err != nil || set.locate == nil { // drawn to order
-		return d, err
+	if set.drawn && opts.Class == "" {
+		return set.open(ctx, dir, opts)
+	}
+	d, err := set.open(ctx, dir, Options{Size: opts.Size, Seed: opts.Seed})
+	if err != nil {
+		return nil, err
+	}
+	if opts.Class != "" {
+		if d, err = d.only(opts.Class); err != nil {
+			return nil, err
+		}
 	}
 	if d, err = d.Subset(opts.Train, opts.Test, opts.Seed); err != nil {
 		return nil, err
@@ -106,7 +125,7 @@ func Open(ctx context.Context, name, dir string, opts Options) (*Dataset, error)
 // resolve finds what a name means: a known set, or else the path of an image folder.
 func resolve(name, dir string) (set *known, folder string, err error) {
 	for i := range registry {
-		if registry[i].name == name {
+		if registry[i].Name == name {
 			return &registry[i], "", nil
 		}
 	}

@@ -74,9 +74,9 @@ func TestOpenSubsetAndSize(t *testing.T) {
 		t.Errorf("images of each class: %v, want 2", counts)
 	}
 	_, err = Open(context.Background(), "fashion-mnist", dir, Options{Train: 31})
-	wantMessage(t, err, "asked for 31 training images, the set has 30")
+	wantMessage(t, err, "fashion-mnist has 30 training images, not 31 (use at most 30, or 0 for all)")
 	_, err = Open(context.Background(), "fashion-mnist", dir, Options{Size: 5000})
-	wantMessage(t, err, "image size 5000")
+	wantMessage(t, err, "has no images of 5000 pixels")
 }
 
 func TestList(t *testing.T) {
@@ -138,12 +138,19 @@ func TestList(t *testing.T) {
 func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	writeArchive(t, filepath.Join(dir, CIFAR10Archive), cifarContents())
-	for _, name := range []string{"shapes", "cifar10", "folder:" + dir} {
+	writeClasses(t, filepath.Join(dir, "dogs", "train"), 1, "dog")
+	writeClasses(t, filepath.Join(dir, "dogs", "val"), 1, "dog")
+	writeClasses(t, filepath.Join(dir, "pets", "train"), 1, "dog")
+	writeClasses(t, filepath.Join(dir, "pets", "val"), 1, "cat")
+	writeFiles(t, filepath.Join(dir, "hollow", "train"), nil)
+	for _, name := range []string{"shapes", "cifar10", "folder:dogs"} {
 		if err := Find(name, dir); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	wantMessage(t, Find("fashion-mnist", dir), "swath data fetch fashion-mnist")
-	wantMessage(t, Find("folder:dogs", dir), filepath.Join(dir, "dogs"), "--data DIR")
+	wantMessage(t, Find("folder:wolves", dir), filepath.Join(dir, "wolves"), "--data DIR")
+	wantMessage(t, Find("folder:hollow", dir), "no .jpg, .jpeg or .png in "+filepath.Join(dir, "hollow", "train"))
+	wantMessage(t, Find("folder:pets", dir), filepath.Join(dir, "pets", "val", "cat"), "training images lack (dog)")
 	wantMessage(t, Find("cifar100", dir), `did you mean "cifar10"?`)
 }

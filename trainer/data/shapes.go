@@ -1,9 +1,6 @@
 package data
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // The sizes of the synthetic set where the caller asks for none.
 const (
@@ -29,15 +26,12 @@ func openShapes(ctx context.Context, _ string, opts Options) (*Dataset, error) {
 		test = shapesTest
 	}
 	if size < shapesMinSize || size > shapesMaxSize {
-		return nil, fmt.Errorf("draw shapes: image size %d is outside %d to %d", size, shapesMinSize, shapesMaxSize)
+		return nil, noSize("shapes", size, shapesMinSize, shapesMaxSize)
 	}
 	if err := affordable("shapes", train+test, 3, size); err != nil {
 		return nil, err
 	}
-	d := &Dataset{Name: "shapes", Channels: 3, Height: size, Width: size}
-	for _, f := range figures {
-		d.Classes = append(d.Classes, f.name)
-	}
+	d := &Dataset{Name: "shapes", Classes: shapesClasses(), Channels: 3, Height: size, Width: size}
 	var err error
 	if d.Train, err = drawSplit(ctx, train, size, opts.Seed, 0); err != nil {
 		return nil, err
@@ -47,6 +41,14 @@ func openShapes(ctx context.Context, _ string, opts Options) (*Dataset, error) {
 	}
 	d.measure()
 	return d, nil
+}
+
+func shapesClasses() []string {
+	var names []string
+	for _, f := range figures {
+		names = append(names, f.name)
+	}
+	return names
 }
 
 func drawSplit(ctx context.Context, n, size int, seed, split uint64) (Split, error) {

@@ -58,7 +58,7 @@ func TestShapesForm(t *testing.T) {
 
 func TestShapesRefuse(t *testing.T) {
 	for want, opts := range map[string]Options{
-		"outside 8 to 512":     {Size: 4},
+		"use 8 to 512":         {Size: 4},
 		"must not be negative": {Train: -1},
 		"GiB of memory":        {Train: 1 << 30, Size: 512},
 	} {

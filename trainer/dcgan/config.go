@@ -36,7 +36,7 @@ func Params() []trainer.Param {
 
 		{Name: "learning_rate", Default: 2e-4, Open: trainer.OpenMin, Help: "step size of Adam, for both networks"},
 		{Name: "beta1", Default: 0.5, Max: 1, Open: trainer.OpenMax, Help: "decay of Adam's mean of the gradient"},
-		{Name: "batch_size", Default: 128, Min: 2, Max: 65536, Help: "images a step; images that do not fill a last batch are left out of the epoch"},
+		{Name: "batch_size", Default: 128, Min: 2, Max: 65536, Help: "images a step, at most all training images; images that do not fill a last batch are left out of the epoch"},
 		{Name: "epochs", Default: 80, Min: 1, Max: 1_000_000, Help: "passes over the training images"},
 		{Name: "seed", Default: 0, Min: -(1 << 53), Max: 1 << 53, Help: "decides the first weights, the order of images, latents and noise; not which images are taken"},
 		{Name: "threads", Default: 0, Max: 4096, Help: "threads to compute with; 0: the trial's share of the machine. Results do not depend on it"},
@@ -73,8 +73,8 @@ func Validate(params map[string]any) error {
 }
 
 // NewConfig checks a trial's parameters and returns the configuration that they stand
-// for. It opens no file; that the data set is there and has the class and enough images
-// is checked when training begins.
+// for. It opens no file; that the data set is there and, where this does not show without
+// its files, has the class and enough images is checked when training begins.
 func NewConfig(params map[string]any) (Config, error) {
 	v, err := trainer.Decode(Name, Params(), params)
 	if err != nil {
@@ -107,9 +107,7 @@ func fromValues(v trainer.Values) (Config, error) {
 	}
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := data.CheckName(c.Dataset); err != nil {
-		add("dataset: %w", err)
-	}
+	errs = append(errs, trainer.CheckData(c.Dataset, c.request(), c.BatchSize)...)
 	if c.Dataset == "fashion-mnist" {
 		add("dataset: fashion-mnist has one channel, and the networks here take three (use a set of colour images)")
 	}
@@ -126,6 +124,11 @@ func fromValues(v trainer.Values) (Config, error) {
 		errs = append(errs, c.checkSize())
 	}
 	return c, trainer.Join(errs...)
+}
+
+// request is what the configuration asks of its data set.
+func (c *Config) request() data.Options {
+	return data.Options{Train: c.TrainImages, Size: c.ImageSize, Class: c.ImageClass}
 }
 
 const (

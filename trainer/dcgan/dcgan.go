@@ -70,8 +70,6 @@ func Run(ctx context.Context, session *report.Session) error {
 	if err != nil {
 		return err
 	}
-	// An epoch has at least one step.
-	config.BatchSize = min(config.BatchSize, d.Train.Len())
 	m, err := NewModel(config)
 	if err != nil {
 		return err

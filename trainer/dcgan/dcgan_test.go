@@ -1,10 +1,12 @@
 package dcgan
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"image/png"
 	"io"
 	"maps"
@@ -135,6 +137,14 @@ func TestValidate(t *testing.T) {
 		{map[string]any{"generator_features": 4096, "image_size": 256}, "generator_features: 4096 maps at 256 pixels make a layer of 1.37e+11 weights"},
 		{map[string]any{"batch_size": 65536}, "use a smaller batch_size or fewer maps"},
 		{map[string]any{"generator": "style", "mapping_width": 65536}, "mapping_width: 65536 makes a layer"},
+		{map[string]any{"dataset": "cifar10", "image_class": "dogs"}, `image_class: cifar10 has no class "dogs"; did you mean "dog"? It has airplane, automobile`},
+		{map[string]any{"dataset": "cifar10", "image_class": "dog", "train_images": 5000}, ""},
+		{map[string]any{"dataset": "cifar10", "image_class": "dog", "train_images": 5001}, "train_images: cifar10 has 5,000 training images of class dog, not 5,001 (use at most 5,000, or 0 for all)"},
+		{map[string]any{"dataset": "cifar10", "train_images": 50_001}, "train_images: cifar10 has 50,000 training images"},
+		{map[string]any{"dataset": "cifar10", "image_class": "dog", "image_size": 16, "batch_size": 5001, "generator_features": 2, "discriminator_features": 2}, "batch_size: 5001 is more than the 5000 training images"},
+		{map[string]any{"train_images": 100}, "batch_size: 128 is more than the 100 training images (use at most 100)"},
+		{map[string]any{"train_images": 128}, ""},
+		{map[string]any{"dataset": "shapes", "generator_features": 4096, "image_size": 256}, "generator_features: 4096 maps at 256 pixels"},
 		{map[string]any{"feature_maps": 64}, "feature_maps: dcgan has no such parameter"},
 	} {
 		err := Validate(c.params)
@@ -553,15 +563,23 @@ func TestLoaderInterleavesPlanes(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	for folder, n := range map[string]int{"train/cat": 6, "train/dog": 5, "val/cat": 2} {
+		writePictures(t, filepath.Join(dir, "pets", filepath.FromSlash(folder)), n)
+	}
 	for _, c := range []struct {
 		params map[string]any
 		want   string
 	}{
-		{map[string]any{"image_class": "dog"}, `image_class: shapes has no class "dog"; it has circle, square`},
-		{map[string]any{"image_class": "star", "train_images": 5000}, "train_images"},
+		{map[string]any{"image_class": "dogs", "train_images": 2, "batch_size": 2}, `has no class "dogs"; did you mean "dog"? It has cat and dog`},
+		{map[string]any{"train_images": 12, "batch_size": 12}, "has 11 training images, not 12 (use at most 11, or 0 for all)"},
+		{map[string]any{"train_images": 6, "batch_size": 5, "image_class": "dog"}, "has 5 training images of class dog, not 6 (use at most 5, or 0 for all)"},
+		{map[string]any{"train_images": 0, "batch_size": 6, "image_class": "dog"}, "batch_size: 6 is more than the 5 training images (use at most 5)"},
+		{map[string]any{"train_images": 0, "batch_size": 5, "image_class": "dog"}, "no held-out images"},
 	} {
+		c.params["dataset"] = "folder:pets"
 		conf := config(t, small(c.params))
-		if _, err := Open(t.Context(), &conf, ""); !errors.Is(err, report.ErrSpec) || !strings.Contains(err.Error(), c.want) {
+		if _, err := Open(t.Context(), &conf, dir); !errors.Is(err, report.ErrSpec) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v gives %v, want a spec error with %q", c.params, err, c.want)
 		}
 	}
@@ -577,6 +595,23 @@ func TestOpen(t *testing.T) {
 	}
 	if d.Train.Len() != 40 || d.Test.Len() == 0 || len(d.Train.Images) != 40*16*16*3 {
 		t.Errorf("%d training and %d test images", d.Train.Len(), d.Test.Len())
+	}
+}
+
+// writePictures makes a folder with n pictures.
+func writePictures(t *testing.T, dir string, n int) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		var b bytes.Buffer
+		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 20, 16))); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i, ".png")), b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

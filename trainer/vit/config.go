@@ -36,7 +36,7 @@ func Params() []trainer.Param {
 		{Name: "learning_rate", Default: 1e-4, Open: trainer.OpenMin, Help: "step size of the optimizer; the largest one under a schedule"},
 		{Name: "schedule", Default: "constant", Choices: []string{"constant", "cosine"}, Help: "learning rate after warm-up: constant, or cosine down to 0 at the end of training"},
 		{Name: "warmup_epochs", Default: 0.0, Max: 1_000_000, Help: "epochs, or a fraction of one, in which the learning rate rises in a line; at most epochs"},
-		{Name: "batch_size", Default: 100, Min: 1, Max: 65536, Help: "images a step; the last step of an epoch takes what is left"},
+		{Name: "batch_size", Default: 100, Min: 1, Max: 65536, Help: "images a step, at most all training images; the last step of an epoch takes what is left"},
 		{Name: "epochs", Default: 10, Min: 1, Max: 1_000_000, Help: "passes over the training images"},
 		{Name: "optimizer", Default: "adam", Choices: []string{"adam", "adamw", "sgd"}, Help: "adam, adamw (decoupled weight decay) or sgd (momentum 0.9)"},
 		{Name: "weight_decay", Default: 0.0, Help: "adamw: share of a weight, times learning_rate, taken off a step; sgd: added to the gradient; not for adam"},
@@ -89,8 +89,9 @@ func Validate(params map[string]any) error {
 }
 
 // NewConfig checks a trial's parameters and returns the configuration that they stand
-// for. It opens no file; that the data set is there, has enough images and not more
-// classes than the parameter says is checked when training begins.
+// for. It opens no file; that the data set is there and, where this does not show without
+// its files, has enough images and not more classes than the parameter says is checked
+// when training begins.
 func NewConfig(params map[string]any) (Config, error) {
 	v, err := trainer.Decode(Name, Params(), params)
 	if err != nil {
@@ -143,18 +144,21 @@ func (c *Config) defaultEmbedDim() int { return c.PatchSize * c.PatchSize * c.Ch
 // channels is how many channels a data set's images have. It must be known without
 // opening the set, because the embedding's default depends on it.
 func channels(dataset string) int {
-	if dataset == "fashion-mnist" {
-		return 1
+	if set, ok := data.Known(dataset); ok {
+		return set.Channels
 	}
-	return 3
+	return 3 // an image folder's
 }
 
 // check reports parameters that do not go together.
 func (c *Config) check() error {
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := data.CheckName(c.Dataset); err != nil {
-		add("dataset: %w", err)
+	errs = append(errs, trainer.CheckData(c.Dataset, c.request(), c.BatchSize)...)
+	if set, ok := data.Known(c.Dataset); ok {
+		if err := c.checkClasses(set.Classes); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if c.ImageSize%c.PatchSize != 0 {
 		add("patch_size: %d does not divide image_size %d (use a divisor of %d, or add the constraint 'image_size %% patch_size == 0')", c.PatchSize, c.ImageSize, c.ImageSize)
@@ -177,6 +181,19 @@ func (c *Config) check() error {
 		errs = append(errs, c.checkSize())
 	}
 	return trainer.Join(errs...)
+}
+
+// request is what the configuration asks of its data set.
+func (c *Config) request() data.Options {
+	return data.Options{Train: c.TrainImages, Test: c.TestImages, Size: c.ImageSize}
+}
+
+// checkClasses reports a data set that has more classes than the model.
+func (c *Config) checkClasses(classes []string) error {
+	if n := len(classes); n > c.Classes {
+		return fmt.Errorf("classes: data set %s has %d classes, more than %d (set classes to %d)", c.Dataset, n, c.Classes, n)
+	}
+	return nil
 }
 
 // rate is the learning rate of a step, counted from 0. Over the steps of the warm-up it

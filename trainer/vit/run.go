@@ -73,8 +73,6 @@ func Run(ctx context.Context, session *report.Session) error {
 	if err != nil {
 		return err
 	}
-	// A batch that the training images cannot fill would only compute on padding.
-	config.BatchSize = min(config.BatchSize, d.Train.Len())
 	m, err := NewModel(config)
 	if err != nil {
 		return err
@@ -88,14 +86,14 @@ func Run(ctx context.Context, session *report.Session) error {
 // Open opens the data set that the configuration asks for, below the folder dir, and
 // checks that the model fits it.
 func Open(ctx context.Context, c *Config, dir string) (*data.Dataset, error) {
-	d, err := data.Open(ctx, c.Dataset, dir, data.Options{Train: c.TrainImages, Test: c.TestImages, Size: c.ImageSize})
+	d, err := trainer.OpenData(ctx, c.Dataset, dir, c.request())
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(d.Classes) > c.Classes:
-		return nil, fmt.Errorf("%w: classes: data set %s has %d classes, more than %d (set classes to %d)", report.ErrSpec, c.Dataset, len(d.Classes), c.Classes, len(d.Classes))
-	case d.Channels != c.Channels || d.Height != c.ImageSize || d.Width != c.ImageSize:
+	if err := trainer.Join(c.checkClasses(d.Classes), trainer.CheckBatch(c.BatchSize, d.Train.Len())); err != nil {
+		return nil, fmt.Errorf("%w: %w", report.ErrSpec, err)
+	}
+	if d.Channels != c.Channels || d.Height != c.ImageSize || d.Width != c.ImageSize {
 		return nil, fmt.Errorf("%w: data set %s has images of %d×%d×%d (channels, height, width), want %d×%d×%d", report.ErrSpec, c.Dataset,
 			d.Channels, d.Height, d.Width, c.Channels, c.ImageSize, c.ImageSize)
 	}

@@ -40,15 +40,11 @@ func (c *Config) weightParts() []part {
 
 // results is at least what a batch's images and layers leave for the way back.
 func (c *Config) results() part {
-	batch := c.BatchSize
-	if c.TrainImages > 0 {
-		batch = min(batch, c.TrainImages)
-	}
 	e, m, layers := float64(c.EmbedDim), float64(c.MLPDim), float64(c.ClassTokenLayer)
 	image := float64(c.Channels * c.ImageSize * c.ImageSize)
 	// Of the last layer only keys and values are computed for every token.
 	token := (layers-1)*(6*e+2*m) + 3*e
-	return part{"batch_size", fmt.Sprintf("a batch of %d images of %d tokens", batch, c.Tokens()), float64(batch) * (image + float64(c.Tokens())*token), "batch_size"}
+	return part{"batch_size", fmt.Sprintf("a batch of %d images of %d tokens", c.BatchSize, c.Tokens()), float64(c.BatchSize) * (image + float64(c.Tokens())*token), "batch_size"}
 }
 
 // checkSize reports a training that could not be held in memory. It counts low: what it

@@ -1,9 +1,13 @@
 package vit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"image"
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
@@ -87,6 +91,18 @@ func TestValidate(t *testing.T) {
 		{map[string]any{"schedule": "step"}, `schedule: "step" is none of constant, cosine`},
 		{map[string]any{"augment": "crop"}, `augment: "crop" is none of none, flip, flip_crop`},
 		{map[string]any{"probe_layers": 1}, "probe_layers: want true or false, not 1"},
+		{map[string]any{"classes": 5}, "classes: data set cifar10 has 10 classes, more than 5 (set classes to 10)"},
+		{map[string]any{"classes": 12, "train_images": 50_000, "test_images": 10_000}, ""},
+		{map[string]any{"train_images": 50_001}, "train_images: cifar10 has 50,000 training images, not 50,001 (use at most 50,000, or 0 for all)"},
+		{map[string]any{"test_images": 20_000, "dataset": "fashion-mnist"}, "test_images: fashion-mnist has 10,000 test images, not 20,000"},
+		{map[string]any{"dataset": "shapes", "image_size": 4}, "image_size: shapes has no images of 4 pixels (use 8 to 512)"},
+		{map[string]any{"dataset": "shapes", "image_size": 1024, "patch_size": 32}, "image_size: shapes has no images of 1024 pixels (use 8 to 512)"},
+		{map[string]any{"dataset": "shapes", "image_size": 8, "train_images": 1 << 20}, ""},
+		{map[string]any{"batch_size": 101, "train_images": 100}, "batch_size: 101 is more than the 100 training images (use at most 100)"},
+		{map[string]any{"batch_size": 100, "train_images": 100}, ""},
+		{map[string]any{"batch_size": 60_000}, "batch_size: 60000 is more than the 50000 training images"},
+		{map[string]any{"dataset": "folder:x", "batch_size": 60_000, "train_images": 3000}, "batch_size: 60000 is more than the 3000 training images"},
+		{map[string]any{"dataset": "folder:x", "batch_size": 60_000, "classes": 1, "train_images": 0}, ""},
 		{map[string]any{"heads": 7, "class_token_layer": 9}, "; class_token_layer: there is no encoder layer 9"},
 	} {
 		err := Validate(c.params)
@@ -489,7 +505,7 @@ func TestRunThroughTheProtocol(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.ReportPath = filepath.Join(dir, "report.jsonl")
+		s.ReportPath, s.DataDir = filepath.Join(dir, "report.jsonl"), dir
 		defer func() {
 			if err := s.Close(); err != nil {
 				t.Error(err)
@@ -511,9 +527,19 @@ func TestRunThroughTheProtocol(t *testing.T) {
 		}
 	}
 
+	pictures := filepath.Join(dir, "pictures")
+	for _, class := range []string{"brick", "grass"} {
+		writePictures(t, filepath.Join(pictures, "train", class), 8)
+		writePictures(t, filepath.Join(pictures, "val", class), 2)
+	}
 	for params, want := range map[string]string{
 		`{"heads": 7}`: "heads: 7 does not divide embed_dim 240",
 		`{"dataset": "shapes", "classes": 3, ` + small + `}`: "has 10 classes, more than 3 (set classes to 10)",
+		// What the files alone show.
+		`{"dataset": "folder:pictures", "classes": 1, "image_size": 16, "batch_size": 16}`:       "classes: data set folder:pictures has 2 classes, more than 1 (set classes to 2)",
+		`{"dataset": "folder:pictures", "train_images": 17, "image_size": 16, "batch_size": 17}`: "train_images: folder:" + pictures + " has 16 training images, not 17 (use at most 16, or 0 for all)",
+		`{"dataset": "folder:pictures", "test_images": 5, "image_size": 16, "batch_size": 4}`:    "test_images: folder:" + pictures + " has 4 test images, not 5",
+		`{"dataset": "folder:pictures", "train_images": 0, "image_size": 16, "batch_size": 17}`:  "batch_size: 17 is more than the 16 training images (use at most 16)",
 	} {
 		if err := run(params); !errors.Is(err, report.ErrSpec) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s ends with %v, want a spec error with %q", params, err, want)
@@ -522,6 +548,23 @@ func TestRunThroughTheProtocol(t *testing.T) {
 	var missing *data.MissingError
 	if err := run(`{"dataset": "cifar10"}`); !errors.As(err, &missing) {
 		t.Errorf("training without the data set ends with %v, want a data.MissingError", err)
+	}
+}
+
+// writePictures makes a folder with n pictures.
+func writePictures(t *testing.T, dir string, n int) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		var b bytes.Buffer
+		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 20, 16))); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i, ".png")), b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
