@@ -47,6 +47,10 @@ func TestBadInput(t *testing.T) {
 		{"data-batch", 2, []string{"run", file("data-batch.yaml")}},
 		{"data-class", 2, []string{"run", file("data-class.yaml")}},
 		{"data-folder", 2, []string{"run", file("data-folder.yaml")}},
+		{"metric", 2, []string{"run", file("metric.yaml")}},
+		{"metric-plan", 2, []string{"plan", file("metric.yaml"), "--limit", "0"}},
+		{"metric-submit", 2, []string{"submit", file("metric.yaml")}},
+		{"metric-of-other-parameters", 2, []string{"run", file("metric-layer.yaml")}},
 		{"missing-program", 2, []string{"run", file("missing-program.yaml")}},
 		{"missing-command", 2, []string{"run", file("missing-command.yaml")}},
 		{"missing-data", 2, []string{"run", file("missing-data.yaml")}},
@@ -101,7 +105,7 @@ func TestBadInput(t *testing.T) {
 			o.args = c.args
 			for line := range strings.Lines(o.err) {
 				isFile := strings.Contains(line, ".yaml:")
-				if !strings.HasPrefix(line, "swath: ") && !isFile && c.name != "heads-plan" {
+				if !strings.HasPrefix(line, "swath: ") && !isFile && !strings.HasSuffix(c.name, "-plan") {
 					t.Errorf("neither swath: nor a place in a file begins the line %q", line)
 				}
 			}

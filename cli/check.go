@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,13 +18,14 @@ import (
 const maxChecked = 10_000
 
 // checkTrainer looks whether the built-in trainer of the sweep takes the parameters of its
-// trials. The errors are those of the first trial that it does not take, where they stand
-// in the file.
+// trials, and whether one of them reports the objective. The errors are those of the first trial that it does not take,
+// where they stand in the file.
 func (f *sweepFile) checkTrainer() error {
 	t, ok := builtin.Lookup(f.spec.Trainer)
 	if !ok {
 		return f.spec.ErrorAt("trainer", "trainer %q: there is no such trainer; built in are %s", f.spec.Trainer, strings.Join(builtin.Names(), ", "))
 	}
+	objective := metricCheck{trainer: t, name: f.spec.Objective.Name, seen: map[string]bool{}}
 	var first error
 	index, bad, all := int64(0), int64(0), int64(0)
 	for i := int64(0); i < min(f.plan.Size(), maxChecked); i++ {
@@ -41,13 +43,23 @@ func (f *sweepFile) checkTrainer() error {
 			}
 		}
 		if err == nil {
+			err = objective.add(p.Params)
+		}
+		if err == nil {
 			continue
 		}
 		if bad++; bad == 1 {
 			first, index = err, i
 		}
 	}
+	var mistakes sweeps.FileErrors
+	if err := objective.check(f.plan.Size() <= maxChecked && bad == 0); err != nil {
+		mistakes = append(mistakes, f.spec.ErrorAt("metric.name", "metric: %s", oneLine(err)))
+	}
 	if first == nil {
+		if len(mistakes) > 0 {
+			return mistakes
+		}
 		return nil
 	}
 	which := fmt.Sprintf("in trial %d", index)
@@ -59,7 +71,43 @@ func (f *sweepFile) checkTrainer() error {
 	case bad > 1:
 		which = fmt.Sprintf("in trial %d; %s of the %s trials%s cannot run", index, thousands(bad), thousands(all), f.beginning())
 	}
-	return f.atParameters(first, which)
+	mistakes = append(mistakes, f.atParameters(first, which)...)
+	slices.SortStableFunc(mistakes, func(a, b *sweeps.FileError) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return mistakes
+}
+
+// metricCheck looks for the objective among the metrics that trials report.
+type metricCheck struct {
+	trainer  trainer.Trainer
+	name     string // empty: there is none
+	found    bool
+	reported []string
+	seen     map[string]bool
+}
+
+// add takes up a trial, by its parameters.
+func (c *metricCheck) add(params map[string]any) error {
+	if c.name == "" || c.found {
+		return nil
+	}
+	names, err := c.trainer.Reports(params)
+	for _, n := range names {
+		if !c.seen[n] {
+			c.seen[n], c.reported = true, append(c.reported, n)
+		}
+	}
+	c.found = c.seen[c.name]
+	return err
+}
+
+// check is the error of an objective that no trial reports; all says whether all were added.
+func (c *metricCheck) check(all bool) error {
+	if c.name == "" || c.found || len(c.reported) == 0 {
+		return nil
+	}
+	return c.trainer.CheckMetric(c.name, c.reported, all)
 }
 
 // checkContinue looks whether the trainer's trials may go on from each other.
@@ -80,7 +128,7 @@ func (f *sweepFile) beginning() string {
 
 // atParameters says where in the file the parameters stand that a trainer complains of:
 // its errors begin with a parameter's name and a colon.
-func (f *sweepFile) atParameters(err error, which string) error {
+func (f *sweepFile) atParameters(err error, which string) sweeps.FileErrors {
 	list := []error{err}
 	var several interface{ Unwrap() []error }
 	if errors.As(err, &several) {
@@ -92,7 +140,6 @@ func (f *sweepFile) atParameters(err error, which string) error {
 		name, _, _ := strings.Cut(text, ":")
 		out[i] = f.spec.ErrorAt(name, "%s (%s)", text, which)
 	}
-	slices.SortStableFunc(out, func(a, b *sweeps.FileError) int { return a.Line - b.Line })
 	return out
 }
 

@@ -409,3 +409,21 @@ func TestSubmitRerunAndNames(t *testing.T) {
 	run(0, "rerun", "flaky", "--failed").says(t, "0 trials")
 	run(2, "rerun", "nobody", "--failed").says(t, `no sweep "nobody"`)
 }
+
+// An objective that only some trials report is one, also where they come late in a large sweep.
+func TestObjectiveOfSomeTrials(t *testing.T) {
+	t.Parallel()
+	const head = "method: grid\ntrainer: vit\nmetric: {name: %s, goal: maximize}\nparameters:\n  dataset: {value: shapes}\n"
+	for name, c := range map[string]struct {
+		metric, parameters string
+		code               int
+	}{
+		"deep":          {"test_accuracy_layer_4", "  probe_layers: {value: true}\n  encoder_layers: {values: [2, 4]}\n", 0},
+		"too deep":      {"test_accuracy_layer_5", "  probe_layers: {value: true}\n  encoder_layers: {values: [2, 4]}\n", 2},
+		"large":         {"test_accuracy_layer_4", "  encoder_layers: {values: [2, 4]}\n  probe_layers: {value: true}\n  seed: {min: 1, max: 20000}\n", 0},
+		"large, absurd": {"test_accuracy_layers", "  encoder_layers: {values: [2, 4]}\n  seed: {min: 1, max: 20000}\n", 2},
+	} {
+		file := write(t, "s.yaml", fmt.Sprintf(head, c.metric)+c.parameters)
+		t.Run(name, func(t *testing.T) { swath(t, "plan", "--limit", "0", file, "--home", t.TempDir()).want(t, c.code) })
+	}
+}

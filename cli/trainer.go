@@ -17,7 +17,7 @@ func (a *app) trainerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "trainer [NAME]",
 		Short: "List the built-in trainers, describe one, or (as a worker does) run one",
-		Long: `Trainer lists the built-in trainers and, with a name, the parameters of one. Started by a
+		Long: `Trainer lists the built-in trainers and, with a name, the parameters and metrics of one. Started by a
 worker, that is with the trainer protocol's environment, it trains the trial described there.`,
 		Example: `  swath trainer vit`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +57,10 @@ func (a *app) describeTrainer(t builtin.Trainer) error {
 	fmt.Fprintln(w, "PARAMETER\tDEFAULT\tMEANING")
 	for _, p := range t.Params {
 		fmt.Fprintf(w, "%s\t%v\t%s\n", p.Name, p.Default, p.Help)
+	}
+	fmt.Fprintln(w, "\nMETRIC\t\tMEANING")
+	for _, m := range t.Metrics {
+		fmt.Fprintf(w, "%s\t\t%s\n", m.Name, m.Help)
 	}
 	return w.Flush()
 }

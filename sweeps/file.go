@@ -143,7 +143,7 @@ func (d *decoder) spec(source []byte) *Spec {
 		d.missing(keys, root, "method", "add method: grid or method: random")
 	}
 	if n, ok := given("metric"); ok {
-		s.Objective = d.metric(n)
+		s.Objective, s.places.keys["metric.name"] = d.metric(n)
 	}
 	if n, ok := given("metrics"); ok {
 		s.Metrics = d.metrics(n)
@@ -315,12 +315,12 @@ func (d *decoder) method(n *yaml.Node) Method {
 	return m
 }
 
-// metric decodes the sweep's objective.
-func (d *decoder) metric(n *yaml.Node) Objective {
-	o := Objective{Goal: Minimize}
+// metric decodes the sweep's objective, and tells where its name stands.
+func (d *decoder) metric(n *yaml.Node) (o Objective, at place) {
+	o, at = Objective{Goal: Minimize}, placeOf(n)
 	entries, ok := d.entries(n, "metric")
 	if !ok {
-		return o
+		return o, at
 	}
 	named := false
 	for _, e := range entries {
@@ -332,6 +332,7 @@ func (d *decoder) metric(n *yaml.Node) Objective {
 				continue
 			}
 			o.Name, _ = d.word(e.value, "the metric's name")
+			at = placeOf(e.value)
 		case "goal":
 			if !isNull(e.value) {
 				o.Goal = d.goal(e.value)
@@ -345,7 +346,7 @@ func (d *decoder) metric(n *yaml.Node) Objective {
 	if !named {
 		d.errorf(n, "metric has no name: say which metric to optimise, as in metric: {name: loss, goal: minimize}")
 	}
-	return o
+	return o, at
 }
 
 func (d *decoder) goal(n *yaml.Node) Goal {

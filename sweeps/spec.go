@@ -110,11 +110,11 @@ type place struct{ line, column int }
 // the file was decoded.
 type places struct {
 	parameters, repeat place
-	keys               map[string]place // of all top-level keys
+	keys               map[string]place // of all top-level keys, and of metric.name
 }
 
 // ErrorAt makes an error about a part of the spec's file: about a parameter, by its dotted
-// name, or else about a top-level key, such as trainer. What the file does not have is
+// name, or else about a top-level key, such as trainer, or metric.name. What the file does not have is
 // complained of where the parameters begin.
 func (s *Spec) ErrorAt(part, format string, args ...any) *FileError {
 	at := s.places.parameters

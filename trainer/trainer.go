@@ -2,13 +2,14 @@
 // their parameters and data sets, the loop over epochs, and how a run ends.
 //
 // Vocabulary. A [Trainer] is a named program that trains one trial in this process;
-// a [Param] is one of its hyperparameters, with a default and the values it allows;
-// [Values] are a trial's parameters, checked against those. [Loop] runs epochs, from a
+// a [Param] is one of its hyperparameters, with a default and the values it allows, and a
+// [Metric] is something that it reports; [Values] are a trial's parameters, checked against those. [Loop] runs epochs, from a
 // [Position] on; [History] is what a training has reported, which goes into its
 // checkpoints (package checkpoint) and is said again when a later attempt goes on.
 //
-// Rules. Checking parameters is pure and fast: it opens no file, so the coordinator
-// does it for every trial before dispatching one. A trainer takes all it needs from
+// Rules. Checking parameters is pure and fast: it opens no file, so that the command line
+// does it for the trials of a sweep, the first 10,000 of a larger one, before it submits it. A trainer
+// does it again when it runs, so that what was not checked ends there as what no retry would mend. A trainer takes all it needs from
 // its arguments, reports through a report.Session, keeps nothing at package level,
 // and returns promptly with the context's error once the context is done.
 package trainer
@@ -24,6 +25,7 @@ type Trainer struct {
 	Name    string
 	Summary string // one line
 	Params  []Param
+	Metrics []Metric // that it reports
 
 	// Validate checks the parameters of one trial without touching a file. The error
 	// lists everything that is wrong, each with what to do about it.

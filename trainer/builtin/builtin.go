@@ -19,6 +19,9 @@ type Trainer = trainer.Trainer
 // Param is one hyperparameter of a trainer.
 type Param = trainer.Param
 
+// Metric is something that a trainer reports.
+type Metric = trainer.Metric
+
 // all returns the built-in trainers, by name.
 func all() []Trainer {
 	return []Trainer{

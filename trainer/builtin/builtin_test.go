@@ -12,7 +12,7 @@ func TestRegistry(t *testing.T) {
 	}
 	for _, name := range names {
 		tr, ok := Lookup(name)
-		if !ok || tr.Name != name || tr.Summary == "" || tr.Validate == nil || tr.Run == nil || len(tr.Params) == 0 {
+		if !ok || tr.Name != name || tr.Summary == "" || tr.Validate == nil || tr.Run == nil || len(tr.Params) == 0 || len(tr.Metrics) == 0 {
 			t.Errorf("trainer %s is incomplete: %+v", name, tr)
 		}
 		if err := tr.Validate(map[string]any{}); err != nil {
@@ -24,6 +24,11 @@ func TestRegistry(t *testing.T) {
 				t.Errorf("parameter %s of %s is listed twice or without help", p.Name, name)
 			}
 			defaults[p.Name] = p.Default
+		}
+		for i, m := range tr.Metrics {
+			if m.Help == "" || slices.ContainsFunc(tr.Metrics[:i], func(other Metric) bool { return other.Name == m.Name }) {
+				t.Errorf("metric %s of %s is listed twice or without help", m.Name, name)
+			}
 		}
 		if err := tr.Validate(defaults); err != nil {
 			t.Errorf("the defaults of %s, spelled out, are not valid: %v", name, err)

@@ -36,6 +36,7 @@ func Trainer() trainer.Trainer {
 		Name:     Name,
 		Summary:  "generative adversarial network for images: DCGAN, or a style-based generator",
 		Params:   Params(),
+		Metrics:  Metrics(),
 		Validate: Validate,
 		Run:      Run,
 

@@ -476,6 +476,22 @@ func contents(t *testing.T, dir string) map[string]string {
 	return files
 }
 
+// TestReportsItsMetrics trains, and compares the metrics with those that the trainer tells.
+func TestReportsItsMetrics(t *testing.T) {
+	tr := Trainer()
+	for _, params := range []map[string]any{{"report_every": 1}, {"report_every": 0}, {"report_every": 1, "swd_images": 0}, {"report_every": 0, "swd_images": 0}} {
+		rec := &recorder{}
+		all := small(params)
+		if _, err := train(t.Context(), t, config(t, all), rec, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		want, err := tr.Reports(all)
+		if got := slices.Sorted(maps.Keys(rec.metrics)); err != nil || !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%v: %v are reported, and %v are told (%v)", params, got, want, err)
+		}
+	}
+}
+
 func TestCancelEndsTraining(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	rec := &recorder{onReport: cancel}

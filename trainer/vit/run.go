@@ -32,6 +32,7 @@ func Trainer() trainer.Trainer {
 		Name:     Name,
 		Summary:  "Vision Transformer for image classification",
 		Params:   Params(),
+		Metrics:  Metrics(),
 		Validate: Validate,
 		Run:      Run,
 

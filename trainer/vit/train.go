@@ -128,7 +128,7 @@ func (r *run) endEpoch(ctx context.Context, trained time.Duration) (map[string]f
 		"images_per_second": float64(r.sum.Images) / max(trained.Seconds(), 1e-9),
 	}
 	for l, correct := range test.layers {
-		metrics[fmt.Sprintf("test_accuracy_layer_%d", l+1)] = float64(correct) / float64(max(test.Images, 1))
+		metrics[layerAccuracy(l+1)] = float64(correct) / float64(max(test.Images, 1))
 	}
 	r.last, r.sum = test, tally{}
 	return metrics, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -595,5 +596,29 @@ func BenchmarkStep(b *testing.B) {
 			}
 			b.ReportMetric(c.FLOPs()*float64(steps)/time.Since(start).Seconds()/1e9, "GFLOP/s")
 		})
+	}
+}
+
+// TestReportsItsMetrics trains, and compares the metrics with those that the trainer tells.
+func TestReportsItsMetrics(t *testing.T) {
+	tr := Trainer()
+	for _, params := range []map[string]any{
+		{"report_every": 1}, {"report_every": 0}, {"report_every": 1, "probe_layers": true, "encoder_layers": 2},
+		{"report_every": 0, "probe_layers": true, "encoder_layers": 3, "class_token_layer": 2},
+	} {
+		rec := &recorder{}
+		if _, err := train(t.Context(), t, tiny(t, params), rec); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		for _, m := range rec.metrics {
+			for name := range m {
+				got[name] = true
+			}
+		}
+		want, err := tr.Reports(params)
+		if err != nil || !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(slices.Values(want))) {
+			t.Errorf("%v: %v are reported, and %v are told (%v)", params, slices.Sorted(maps.Keys(got)), want, err)
+		}
 	}
 }
