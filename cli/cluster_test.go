@@ -206,6 +206,33 @@ func TestKilledWorkerLosesNoTrial(t *testing.T) {
 	}
 }
 
+// A coordinator with another home, by mistake at the address of the first, leaves a worker's
+// trainers alone; they are the first one's when that is back.
+func TestAnotherCoordinatorEndsNoTrainers(t *testing.T) {
+	t.Parallel()
+	g := newGated(t, "someone-elses", 2, "")
+	home := t.TempDir()
+	c, addr := coordinator(t, home)
+	w := worker(t, addr, "--slots", "2")
+	swath(t, "submit", g.file, "--coordinator", addr).want(t, 0)
+	g.await(2)
+	c.kill()
+	wrong := start(t, "coordinator", "--home", t.TempDir(), "--listen", addr)
+	wrong.printed("coordinator ready")
+	until(t, "the worker to be refused", func() bool { return strings.Contains(w.stderr(), "still has 2 trials of another coordinator") })
+	idle := worker(t, addr, "--slots", "1") // one that holds nothing may serve whom it likes
+	idle.stop().want(t, 0)
+	wrong.stop().want(t, 0)
+
+	c = start(t, "coordinator", "--home", home, "--listen", addr)
+	c.printed("coordinator ready")
+	g.open()
+	swath(t, "watch", "someone-elses", "--home", home).want(t, 0).says(t, "2 trials: 2 finished")
+	if got := g.times(); !slices.Equal(got, []int{1, 1}) {
+		t.Errorf("the trials began %v times", got)
+	}
+}
+
 func TestKilledCoordinatorLosesNothingAndRunsNothingTwice(t *testing.T) {
 	t.Parallel()
 	g := newGated(t, "killed-coordinator", 6, "")

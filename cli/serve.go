@@ -64,7 +64,7 @@ func (a *app) serve(listen string, log *slog.Logger, rests func(*sweeps.Sweep) b
 	s := &server{
 		addr: listener.Addr().String(), stores: stores, home: a.cfg.Home,
 		coord: coordinator.New(stores.State, stores.Metrics, stores.Logs, coordinator.Config{
-			Dispatch: dcfg, Log: log, Rests: rests, Room: a.room(), Pace: coordinator.DefaultPace,
+			Dispatch: dcfg, Log: log, Home: stores.Identity, Rests: rests, Room: a.room(), Pace: coordinator.DefaultPace,
 			Checkpoints: stores.Checkpoints, Quota: a.checkpointQuota(stores.Checkpoints),
 		}),
 		ended: make(chan error, 2),

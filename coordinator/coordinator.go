@@ -22,6 +22,9 @@ type Config struct {
 	// commits whatever waits at once.
 	Pace time.Duration
 	Log  *slog.Logger
+	// Home names the coordinator's records: workers that hold attempts of another home are
+	// refused. Empty to refuse nobody.
+	Home string
 	// Rests reports whether the coordinator should leave a sweep that has not ended
 	// alone: keep its records as they are and hand out nothing. Nil for none.
 	Rests func(*sweeps.Sweep) bool

@@ -27,6 +27,20 @@ type links struct {
 	open map[sweeps.WorkerID]*Session
 }
 
+// Home names the coordinator's records.
+func (c *Coordinator) Home() string { return c.cfg.Home }
+
+// CheckHome refuses a worker that holds so many attempts of a home that is not this
+// coordinator's, which knows nothing of them and would have it forget them. The error wraps
+// sweeps.ErrConflict.
+func (c *Coordinator) CheckHome(worker sweeps.Worker, home string, attempts int) error {
+	if attempts == 0 || home == "" || c.cfg.Home == "" || home == c.cfg.Home {
+		return nil
+	}
+	return fmt.Errorf("%w: worker %s still has %d trials of another coordinator, which keep running, and whose results this one (home id %s, not %s) cannot take: start that coordinator here again, on its own home, or give the worker another --home",
+		sweeps.ErrConflict, worker.Name, attempts, c.cfg.Home, home)
+}
+
 // Connect begins a worker's session: the worker's whole state in, the differences to what
 // should be in the session's outbox. The session's number is given here.
 func (c *Coordinator) Connect(ctx context.Context, hello dispatch.Hello) (*Session, error) {

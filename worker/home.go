@@ -29,7 +29,13 @@ type home struct {
 	n    int
 	id   sweeps.WorkerID
 	lock *os.File
+	// coordinator is the home of the coordinator whose attempts are in here, as its Welcome
+	// names it; empty if that is not known.
+	coordinator string
 }
+
+// coordinatorFile keeps home.coordinator.
+const coordinatorFile = "coordinator"
 
 // claimHome takes the first directory under root that no other agent holds.
 func claimHome(root string) (*home, error) {
@@ -54,6 +60,9 @@ func claimHome(root string) (*home, error) {
 			h.release()
 			return nil, homeError(root, err)
 		}
+		if b, err := os.ReadFile(filepath.Join(h.dir, coordinatorFile)); err == nil {
+			h.coordinator = string(b)
+		}
 		return h, nil
 	}
 	return nil, fmt.Errorf("%w: all %d places for workers in %s are taken: give this one another --home", sweeps.ErrConflict, maxWorkers, root)
@@ -62,6 +71,18 @@ func claimHome(root string) (*home, error) {
 func homeError(root string, err error) error {
 	return fmt.Errorf("%w: the worker needs a home that it can write to, and %s is none: free or repair it, or give another with --home: %w",
 		sweeps.ErrStorage, root, err)
+}
+
+// serves takes note of the coordinator whose attempts are in here from now on.
+func (h *home) serves(coordinator string) error {
+	if coordinator == "" || coordinator == h.coordinator {
+		return nil
+	}
+	if err := writeFile(filepath.Join(h.dir, coordinatorFile), []byte(coordinator)); err != nil {
+		return err
+	}
+	h.coordinator = coordinator
+	return nil
 }
 
 func (h *home) attempts() string { return filepath.Join(h.dir, "attempts") }

@@ -124,7 +124,7 @@ func (s *session) greet() (wire.Welcome, error) {
 			ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Burst: a.burst, Total: a.cfg.Resources,
 			Labels: a.cfg.Labels,
 		},
-		Version: a.cfg.Version, Hold: a.noRoom(),
+		Version: a.cfg.Version, Hold: a.noRoom(), Home: a.home.coordinator,
 		GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{},
 	}
 	hello.Worker.GPUs, hello.Worker.GPUNote = a.gpus.offer()
@@ -147,6 +147,9 @@ func (s *session) greet() (wire.Welcome, error) {
 	welcome, ok := m.(wire.Welcome)
 	if !ok {
 		return wire.Welcome{}, fmt.Errorf("%w: the coordinator's first message is %T instead of a welcome", sweeps.ErrInvalid, m)
+	}
+	if err := a.home.serves(welcome.Home); err != nil {
+		return wire.Welcome{}, homeError(a.home.root, err)
 	}
 	if welcome.Heartbeat <= 0 {
 		welcome.Heartbeat = a.times.heartbeat

@@ -37,6 +37,9 @@ func (s *workerService) Session(stream sessionStream) error {
 	if !ok {
 		return fmt.Errorf("%w: a session begins with Hello, not with %T", sweeps.ErrInvalid, first)
 	}
+	if err := s.c.CheckHome(hello.Worker, hello.Home, len(hello.Attempts)); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
 	sess, err := s.c.Connect(ctx, dispatch.Hello{Worker: hello.Worker, Attempts: hello.Attempts, GPUs: hello.GPUs, Hold: hello.Hold})
@@ -44,7 +47,7 @@ func (s *workerService) Session(stream sessionStream) error {
 		return err
 	}
 	defer sess.Close()
-	err = stream.Send(wire.CoordinatorMessageToProto(wire.Welcome{Heartbeat: sess.Heartbeat(), Lease: sess.Lease()}))
+	err = stream.Send(wire.CoordinatorMessageToProto(wire.Welcome{Heartbeat: sess.Heartbeat(), Lease: sess.Lease(), Home: s.c.Home()}))
 	if err != nil {
 		return err
 	}

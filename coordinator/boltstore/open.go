@@ -39,6 +39,9 @@ type Stores struct {
 	Logs    coordinator.LogStore
 	// Checkpoints are files, which the coordinator keeps account of.
 	Checkpoints coordinator.CheckpointStore
+	// Identity is a name that no other home has; empty of one of an earlier version that was
+	// opened for reading.
+	Identity string
 
 	files []*file
 }
@@ -79,6 +82,11 @@ func open(dir string, opts Options) (*Stores, error) {
 		}
 		s.files = append(s.files, f)
 	}
+	id, err := s.files[0].identity(opts.ReadOnly)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.Identity = id
 	resident := &residency{files: s.files, limit: maxResident}
 	for _, f := range s.files {
 		f.resident = resident

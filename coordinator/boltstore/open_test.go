@@ -315,6 +315,48 @@ func TestUpgrade(t *testing.T) {
 	refused(t, dir, quick, sweeps.ErrStorage, fmt.Sprint("schema ", now+2))
 }
 
+// A home has a name of its own, which stays; one of an earlier version is given one.
+func TestIdentity(t *testing.T) {
+	seen := map[string]bool{}
+	for range 2 {
+		dir := t.TempDir()
+		seed(t, dir)
+		readOnly := quick
+		readOnly.ReadOnly = true
+		identity := func(opts Options) string {
+			t.Helper()
+			s, err := Open(dir, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}()
+			return s.Identity
+		}
+		first := identity(quick)
+		if again := identity(readOnly); first == "" || seen[first] || again != first {
+			t.Errorf("the identity is %q, then %q", first, again)
+		}
+		seen[first] = true
+		db, err := bbolt.Open(filepath.Join(dir, "state.db"), 0o644, nil)
+		if err == nil {
+			err = errors.Join(db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(identityKey) }), db.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id := identity(readOnly); id != "" {
+			t.Errorf("one who only reads sees identity %q", id)
+		}
+		if id := identity(quick); id == "" || seen[id] || identity(readOnly) != id {
+			t.Errorf("an old home is given identity %q", id)
+		}
+	}
+}
+
 func TestClosedStore(t *testing.T) {
 	s, err := Open(t.TempDir(), quick)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // The buckets of state.db. A number is four bytes, an index eight, both big-endian,
 // so that the rows of a sweep lie together and in order.
 //
-//	meta         "schema", "version"                         upgrade.go
+//	meta         "schema", "version", "identity"             upgrade.go, identity.go
 //	sweep_ids    SweepID                       → number
 //	sweep_names  name                          → number      the latest sweep of that name
 //	sweeps       number                        → JSON        record.go

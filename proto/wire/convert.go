@@ -240,7 +240,7 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 		h := &pb.Hello{
 			WorkerId: string(m.Worker.ID), Name: m.Worker.Name, Slots: int32(m.Worker.Slots),
 			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch), Burst: int32(m.Worker.Burst), Hold: m.Hold,
-			Gpus: gpusToProto(m.Worker.GPUs), GpuNote: m.Worker.GPUNote, Labels: m.Worker.Labels,
+			Gpus: gpusToProto(m.Worker.GPUs), GpuNote: m.Worker.GPUNote, Labels: m.Worker.Labels, Home: m.Home,
 		}
 		for _, r := range m.Attempts {
 			h.Attempts = append(h.Attempts, RefToProto(r))
@@ -290,7 +290,7 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 				Slots: int(m.Hello.GetSlots()), Prefetch: int(m.Hello.GetPrefetch()), Burst: int(m.Hello.GetBurst()), Total: ResourcesFromProto(m.Hello.GetTotal()),
 				GPUs: gpusFromProto(m.Hello.GetGpus()), GPUNote: m.Hello.GetGpuNote(), Labels: m.Hello.GetLabels(),
 			},
-			Version: m.Hello.GetVersion(), Hold: m.Hello.GetHold(),
+			Version: m.Hello.GetVersion(), Hold: m.Hello.GetHold(), Home: m.Hello.GetHome(),
 		}
 		for _, r := range m.Hello.GetAttempts() {
 			h.Attempts = append(h.Attempts, RefFromProto(r))
@@ -342,7 +342,7 @@ func CoordinatorMessageToProto(m CoordinatorMessage) *pb.SessionResponse {
 	switch m := m.(type) {
 	case Welcome:
 		return &pb.SessionResponse{Message: &pb.SessionResponse_Welcome{Welcome: &pb.Welcome{
-			Heartbeat: durationpb.New(m.Heartbeat), Lease: durationpb.New(m.Lease),
+			Heartbeat: durationpb.New(m.Heartbeat), Lease: durationpb.New(m.Lease), Home: m.Home,
 		}}}
 	case Start:
 		start := &pb.Start{
@@ -376,7 +376,7 @@ func CoordinatorMessageToProto(m CoordinatorMessage) *pb.SessionResponse {
 func CoordinatorMessageFromProto(p *pb.SessionResponse) (CoordinatorMessage, error) {
 	switch m := p.GetMessage().(type) {
 	case *pb.SessionResponse_Welcome:
-		return Welcome{m.Welcome.GetHeartbeat().AsDuration(), m.Welcome.GetLease().AsDuration()}, nil
+		return Welcome{m.Welcome.GetHeartbeat().AsDuration(), m.Welcome.GetLease().AsDuration(), m.Welcome.GetHome()}, nil
 	case *pb.SessionResponse_Start:
 		params, err := sweeps.ParamsFromJSON(m.Start.GetParamsJson())
 		if err != nil {

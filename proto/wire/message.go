@@ -22,6 +22,7 @@ type (
 		// GPUs are the devices of the attempts that have any.
 		GPUs map[sweeps.AttemptRef][]sweeps.GPUShare
 		Hold string // as in Hold
+		Home string // as in Welcome, of the coordinator that the attempts are of
 	}
 	// Offer tells anew which devices the worker offers.
 	Offer struct {
@@ -68,7 +69,10 @@ type (
 // The messages of the coordinator.
 type (
 	// Welcome accepts a session.
-	Welcome struct{ Heartbeat, Lease time.Duration }
+	Welcome struct {
+		Heartbeat, Lease time.Duration
+		Home             string // names the coordinator's records; empty from one that does not tell
+	}
 	// Start tells the worker to run an attempt.
 	Start struct {
 		Ref       sweeps.AttemptRef

@@ -104,7 +104,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 		Hello{
 			Worker: sweeps.Worker{ID: "w", Name: "n", Slots: 4, Prefetch: 2, Burst: 9, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, GPUMemory: 3, Memory: 1 << 40},
 				GPUs: gpus, GPUNote: "the driver sleeps", Labels: map[string]string{"zone": "lab", "os": "linux"}},
-			Attempts: []sweeps.AttemptRef{ref}, Version: "v",
+			Attempts: []sweeps.AttemptRef{ref}, Version: "v", Home: "home",
 			GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{ref: {{GPU: "GPU-a", Part: 500_000, Memory: 5 << 30}}},
 		},
 		Offer{GPUs: gpus, Note: "n"}, Offer{},
@@ -123,7 +123,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 		}
 	}
 	toWorker := []CoordinatorMessage{
-		Welcome{time.Second, time.Minute}, Stop{ref}, Forget{ref}, Recall{ref}, PointsAck{ref, 12}, LogAck{ref, Stdout, 13},
+		Welcome{time.Second, time.Minute, "home"}, Stop{ref}, Forget{ref}, Recall{ref}, PointsAck{ref, 12}, LogAck{ref, Stdout, 13},
 		Start{ref, "id", sweeps.Params{"a": int64(1), "b": "c"}, "sweep", []byte("src"), "f.yaml", "/dir", []sweeps.GPUShare{{GPU: "GPU-a", Part: 1_000_000, Memory: 80 << 30}}, nil},
 		Start{ref, "id", sweeps.Params{}, "sweep", nil, "f.yaml", "/dir", nil, &sweeps.Checkpoint{Attempt: 1, Step: 2, Digest: "d", Size: 3, Value: 0.5, Saved: time.Unix(4, 5).UTC()}},
 	}

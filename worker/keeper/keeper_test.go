@@ -5,6 +5,8 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -288,6 +290,25 @@ func TestItEndsWhenNobodyComes(t *testing.T) {
 	begin(t, c, "x", "true").Wait()
 	c.Leave()
 	<-c.reaped
+}
+
+// An agent may die between its greeting and the welcome, which then cannot be sent. The keeper
+// is deserted then, as by any other.
+func TestAnAgentThatDiesGreetingDesertsTheKeeper(t *testing.T) {
+	k := &keeper{log: slog.New(slog.DiscardHandler), kept: map[string]*kept{}}
+	ours, theirs := net.Pipe()
+	attended := make(chan struct{})
+	go func() { k.attend(theirs); close(attended) }()
+	if err := newLine(ours).send(request{Greet: &greet{protocol, nil}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ours.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-attended
+	if k.agent != nil || k.lastSeen.IsZero() {
+		t.Error("the keeper takes the agent for one that is there")
+	}
 }
 
 func TestAKeeperThatHangsIsReplaced(t *testing.T) {

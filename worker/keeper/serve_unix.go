@@ -212,6 +212,7 @@ func (k *keeper) attend(conn net.Conn) {
 	if err := dec.Decode(&first); err != nil || first.Greet == nil {
 		return // it died at once, or is none
 	}
+	defer k.deserted()
 	if err := k.greet(agent); err != nil {
 		return
 	}
@@ -237,7 +238,6 @@ func (k *keeper) attend(conn net.Conn) {
 			k.endSoon()
 		}
 	}
-	k.deserted()
 }
 
 // greet tells the agent what there is. From then on it is told of what changes.

@@ -419,7 +419,8 @@ type Hello struct {
 	Hold string  `protobuf:"bytes,12,opt,name=hold,proto3" json:"hold,omitempty"` // why it takes no trials for now, as in Hold; empty if it does
 	// burst is how many it takes in place of prefetch, at most, while its attempts end within
 	// moments: to send them one by one would take longer than they do.
-	Burst         int32 `protobuf:"varint,13,opt,name=burst,proto3" json:"burst,omitempty"`
+	Burst         int32  `protobuf:"varint,13,opt,name=burst,proto3" json:"burst,omitempty"`
+	Home          string `protobuf:"bytes,14,opt,name=home,proto3" json:"home,omitempty"` // of the coordinator whose attempts these are, as in its Welcome
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -545,6 +546,13 @@ func (x *Hello) GetBurst() int32 {
 	return 0
 }
 
+func (x *Hello) GetHome() string {
+	if x != nil {
+		return x.Home
+	}
+	return ""
+}
+
 // Held is what an attempt has of its worker's devices.
 type Held struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -654,9 +662,13 @@ func (x *Offer) GetGpuNote() string {
 
 // Welcome accepts the session.
 type Welcome struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Heartbeat     *durationpb.Duration   `protobuf:"bytes,1,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"` // how often to send a sign of life
-	Lease         *durationpb.Duration   `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Heartbeat *durationpb.Duration   `protobuf:"bytes,1,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"` // how often to send a sign of life
+	Lease     *durationpb.Duration   `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	// home names the coordinator's records, which it has at whatever address. A worker that
+	// holds attempts of one home is refused by the coordinator of another, which knows nothing
+	// of them: it would have the worker forget what is not its own.
+	Home          string `protobuf:"bytes,3,opt,name=home,proto3" json:"home,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -703,6 +715,13 @@ func (x *Welcome) GetLease() *durationpb.Duration {
 		return x.Lease
 	}
 	return nil
+}
+
+func (x *Welcome) GetHome() string {
+	if x != nil {
+		return x.Home
+	}
+	return ""
 }
 
 // Heartbeat is a sign of life, sent when nothing else was for a while.
@@ -1523,7 +1542,7 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"points_ack\x18\x05 \x01(\v2\x13.swath.v1.PointsAckH\x00R\tpointsAck\x12+\n" +
 	"\alog_ack\x18\x06 \x01(\v2\x10.swath.v1.LogAckH\x00R\x06logAck\x12*\n" +
 	"\x06recall\x18\a \x01(\v2\x10.swath.v1.RecallH\x00R\x06recallB\t\n" +
-	"\amessage\"\xdd\x03\n" +
+	"\amessage\"\xf1\x03\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1538,7 +1557,8 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	" \x03(\v2\x1b.swath.v1.Hello.LabelsEntryR\x06labels\x12\"\n" +
 	"\x04held\x18\v \x03(\v2\x0e.swath.v1.HeldR\x04held\x12\x12\n" +
 	"\x04hold\x18\f \x01(\tR\x04hold\x12\x14\n" +
-	"\x05burst\x18\r \x01(\x05R\x05burst\x1a9\n" +
+	"\x05burst\x18\r \x01(\x05R\x05burst\x12\x12\n" +
+	"\x04home\x18\x0e \x01(\tR\x04home\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"V\n" +
@@ -1547,10 +1567,11 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x04gpus\x18\x02 \x03(\v2\x12.swath.v1.GpuShareR\x04gpus\"E\n" +
 	"\x05Offer\x12!\n" +
 	"\x04gpus\x18\x01 \x03(\v2\r.swath.v1.GpuR\x04gpus\x12\x19\n" +
-	"\bgpu_note\x18\x02 \x01(\tR\agpuNote\"s\n" +
+	"\bgpu_note\x18\x02 \x01(\tR\agpuNote\"\x87\x01\n" +
 	"\aWelcome\x127\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\theartbeat\x12/\n" +
-	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\v\n" +
+	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12\x12\n" +
+	"\x04home\x18\x03 \x01(\tR\x04home\"\v\n" +
 	"\tHeartbeat\"\xa3\x02\n" +
 	"\x05Start\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12\x19\n" +
