@@ -227,7 +227,7 @@ func TestTheTimeLimitHoldsWithoutAnAgent(t *testing.T) {
 
 // The keeper ends when nothing is left to keep; what it knew is on disk then.
 func TestTheEndIsKnownWhenTheKeeperHasEnded(t *testing.T) {
-	t.Setenv("SWATH_KEEPER_LINGER", "100ms")
+	t.Setenv("SWATH_KEEPER_LINGER", "2s")
 	c := newCoordinator(t)
 	c.keepEnds = true
 	home := t.TempDir()

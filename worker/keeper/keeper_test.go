@@ -285,7 +285,7 @@ func stat(t *testing.T, pid int) (state string, parent int) {
 }
 
 func TestItEndsWhenNobodyComes(t *testing.T) {
-	t.Setenv(envLinger, "40ms")
+	t.Setenv(envLinger, "2s")
 	c := spawn(t, t.TempDir())
 	begin(t, c, "x", "true").Wait()
 	c.Leave()
