@@ -9,7 +9,8 @@
 //	shapes           synthetic, generated from a seed: needs no files
 //	cifar10          the binary version of CIFAR-10, unpacked or still in its archive
 //	fashion-mnist    Fashion-MNIST in idx files, gzipped or not
-//	folder:PATH      a folder of JPEG and PNG images, one folder a class (see [Open] for the layouts)
+//	folder:PATH      a folder of JPEG and PNG images, one folder a class (see [Open] for the layouts, [Crop] for
+//	                 what of an image that is not square is taken)
 //
 // Rules: images are uint8 in memory, in NCHW order (image, channel, row, column), and never change once a set is
 // open, so that any number of goroutines may read it. Everything random is a pure function of a seed and a

@@ -36,8 +36,8 @@ type fileList struct {
 	labels []int
 }
 
-// openFolder reads a folder of images; see Open for the layouts. Each image is cropped to its centred square and
-// resized. Only the images that are asked for are decoded, so that Mean and Std are theirs.
+// openFolder reads a folder of images; see Open for the layouts. Each image is made square as opts.Crop
+// says, and resized. Only the images that are asked for are decoded, so that Mean and Std are theirs.
 func openFolder(ctx context.Context, root string, opts Options) (*Dataset, error) {
 	folder, err := scanFolder(root)
 	if err != nil {
@@ -66,7 +66,7 @@ func openFolder(ctx context.Context, root string, opts Options) (*Dataset, error
 		if part.n > 0 && part.n < len(files.paths) {
 			files = files.take(pick(files.labels, len(folder.classes), part.n, opts.Seed, uint64(i)))
 		}
-		if *part.to, err = readImages(ctx, files, size); err != nil {
+		if *part.to, err = readImages(ctx, files, size, opts.Crop); err != nil {
 			return nil, fmt.Errorf("read image folder: %w", err)
 		}
 	}
@@ -258,20 +258,20 @@ func isDir(p string) bool {
 	return err == nil && info.IsDir()
 }
 
-func readImages(ctx context.Context, files fileList, size int) (Split, error) {
+func readImages(ctx context.Context, files fileList, size int, crop Crop) (Split, error) {
 	if err := affordable("these images", len(files.paths), 3, size); err != nil {
 		return Split{}, err
 	}
 	n := 3 * size * size
 	s := Split{Images: make([]uint8, len(files.paths)*n), Labels: files.labels}
 	return s, parallel(ctx, len(files.paths), func(i int) error {
-		return readImage(s.Images[i*n:(i+1)*n], files.paths[i], size)
+		return readImage(s.Images[i*n:(i+1)*n], files.paths[i], size, crop)
 	})
 }
 
-// readImage decodes a picture into dst as three planes of size x size: its centred square, resized. Transparency
+// readImage decodes a picture into dst as three planes of size x size: what crop takes of it, resized. Transparency
 // is laid over black, grey becomes three equal channels, and the orientation noted by cameras is not applied.
-func readImage(dst []uint8, name string, size int) error {
+func readImage(dst []uint8, name string, size int, crop Crop) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -292,15 +292,18 @@ func readImage(dst []uint8, name string, size int) error {
 		return fmt.Errorf("%s is no readable JPEG or PNG: %w", name, err)
 	}
 	b := picture.Bounds()
-	side := min(b.Dx(), b.Dy())
-	square := image.NewRGBA(image.Rect(0, 0, side, side))
-	draw.Draw(square, square.Rect, picture, b.Min.Add(image.Pt((b.Dx()-side)/2, (b.Dy()-side)/2)), draw.Src)
+	width, height := b.Dx(), b.Dy()
+	if crop != CropNone {
+		width, height = min(width, height), min(width, height)
+	}
+	taken := image.NewRGBA(image.Rect(0, 0, width, height))
+	draw.Draw(taken, taken.Rect, picture, b.Min.Add(image.Pt((b.Dx()-width)/2, (b.Dy()-height)/2)), draw.Src)
 
-	plane, scratch := make([]uint8, side*side), make([]uint8, size*side)
-	r := newResampler(side, side, size, size)
+	plane, scratch := make([]uint8, width*height), make([]uint8, size*height)
+	r := newResampler(width, height, size, size)
 	for c := range 3 {
 		for i := range plane {
-			plane[i] = square.Pix[4*i+c]
+			plane[i] = taken.Pix[4*i+c]
 		}
 		r.plane(dst[c*size*size:(c+1)*size*size], plane, scratch)
 	}

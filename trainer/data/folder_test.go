@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/jpeg"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,7 +135,7 @@ func TestReadImageCrops(t *testing.T) {
 		name := filepath.Join(dir, "a.png")
 		writePNG(t, name, picture(c.width, c.height, 9))
 		got := make([]uint8, 3*16)
-		if err := readImage(got, name, 4); err != nil {
+		if err := readImage(got, name, 4, CropCenter); err != nil {
 			t.Fatal(err)
 		}
 		for y := range 4 {
@@ -142,6 +144,72 @@ func TestReadImageCrops(t *testing.T) {
 				if have := [3]uint8{got[y*4+x], got[16+y*4+x], got[32+y*4+x]}; have != want {
 					t.Fatalf("%dx%d: pixel (%d, %d) is %v, want %v", c.width, c.height, x, y, have, want)
 				}
+			}
+		}
+	}
+}
+
+// The photographs are as wide as they are high: two beside each other, or one above the other, make one that is not.
+func TestCropOfPhotographs(t *testing.T) {
+	const set, side = "folder:dogfaces64", 64
+	photos, err := imagesIn(filepath.Join(realData(t, set), "dogfaces64", "train", "dog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) image.Image {
+		t.Helper()
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		p, err := jpeg.Decode(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	dir := t.TempDir()
+	for name, step := range map[string]image.Point{"wide.jpg": image.Pt(side, 0), "high.jpg": image.Pt(0, side)} {
+		joined := image.NewRGBA(image.Rectangle{Max: image.Pt(side, side).Add(step)})
+		whole := make([]image.Image, 2)
+		for i := range whole {
+			whole[i] = read(photos[i])
+			at := image.Rectangle{Max: image.Pt(side, side)}.Add(step.Mul(i))
+			draw.Draw(joined, at, whole[i], image.Point{}, draw.Src)
+		}
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, joined, &jpeg.Options{Quality: 100}); err != nil {
+			t.Fatal(err)
+		}
+		writeFiles(t, dir, map[string][]byte{name: b.Bytes()})
+		half := image.Pt(step.X/side, step.Y/side) // (1, 0) or (0, 1)
+		for _, crop := range []Crop{CropCenter, CropNone} {
+			got := make([]uint8, 3*side*side)
+			if err := readImage(got, filepath.Join(dir, name), side, crop); err != nil {
+				t.Fatal(err)
+			}
+			apart := 0.0
+			for y := range side {
+				for x := range side {
+					// Where the pixel comes from in the joined picture: from the middle, or from two pixels.
+					from := []image.Point{image.Pt(x, y).Add(step.Div(2))}
+					if crop == CropNone {
+						p := image.Pt(x+half.X*x, y+half.Y*y)
+						from = []image.Point{p, p.Add(half)}
+					}
+					for c := range 3 {
+						want := 0.0
+						for _, p := range from {
+							want += float64(joined.Pix[joined.PixOffset(p.X, p.Y)+c]) / float64(len(from))
+						}
+						apart += math.Abs(want - float64(got[c*side*side+y*side+x]))
+					}
+				}
+			}
+			// JPEG, and that the filter also looks at the pixels around, make a few grey levels.
+			if mean := apart / (3 * side * side); mean > 6 {
+				t.Errorf("%s, crop %s: pixels are %.1f grey levels from where they should come from", name, crop, mean)
 			}
 		}
 	}
@@ -163,13 +231,50 @@ func TestReadImageFormats(t *testing.T) {
 	writeFiles(t, dir, map[string][]byte{"grey.jpg": b.Bytes()})
 	for name, want := range map[string]uint8{"grey.png": 77, "clear.png": 0, "grey.jpg": 77} {
 		got := make([]uint8, 3*8*8)
-		if err := readImage(got, filepath.Join(dir, name), 8); err != nil {
+		if err := readImage(got, filepath.Join(dir, name), 8, ""); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, bytes.Repeat([]byte{want}, len(got))) {
 			t.Errorf("%s: %v, want %d everywhere", name, got, want)
 		}
 	}
+}
+
+// The outer quarters of a picture twice as long as it is wide are green: center leaves them out, none keeps them.
+func TestFolderCrop(t *testing.T) {
+	root := t.TempDir()
+	for i, size := range []image.Point{{40, 20}, {20, 40}} {
+		p := image.NewNRGBA(image.Rectangle{Max: size})
+		for y := range size.Y {
+			for x := range size.X {
+				along := x
+				if size.Y > size.X {
+					along = y
+				}
+				p.SetNRGBA(x, y, color.NRGBA{200, 0, 0, 255})
+				if along < 10 || along >= 30 {
+					p.SetNRGBA(x, y, color.NRGBA{0, 200, 0, 255})
+				}
+			}
+		}
+		for _, split := range []string{"train", "val"} {
+			writePNG(t, filepath.Join(root, split, "stripes", fmt.Sprint(i, ".png")), p)
+		}
+	}
+	for crop, want := range map[Crop]float64{"": 0, CropCenter: 0, CropNone: 0.5} {
+		d := openFolderFor(t, root, Options{Size: 16, Crop: crop})
+		for i := range 2 {
+			green := 0
+			for _, v := range d.Image(d.Train, i)[256:512] {
+				green += int(v)
+			}
+			if got := float64(green) / (256 * 200); math.Abs(got-want) > 0.01 {
+				t.Errorf("crop %q, image %d: %.3f of it is green, want %.1f", crop, i, got, want)
+			}
+		}
+	}
+	_, err := Open(context.Background(), "folder:"+root, "", Options{Crop: "middle"})
+	wantMessage(t, err, `crop "middle" is neither center nor none`)
 }
 
 func TestFolderBroken(t *testing.T) {

@@ -15,12 +15,23 @@ type Options struct {
 	// Size is the height and width that images are resized to; 0 keeps the stored ones (shapes are drawn at 32 and
 	// image folders read at 64 then).
 	Size int
+	// Crop says what of the images of a folder that are not square is taken; the known sets' are square.
+	Crop Crop
 	// Class is the only class to take images of; empty: all. The set keeps all its classes, and its test split is
 	// empty where it has none of this one. An image folder's other images are not read.
 	Class string
 	// Seed decides which images a subset takes, and for shapes what is drawn.
 	Seed uint64
 }
+
+// Crop is how a square is made of an image.
+type Crop string
+
+// The ways there are.
+const (
+	CropCenter Crop = "center" // the largest square in its middle is taken; what the zero value stands for
+	CropNone   Crop = "none"   // the whole image is taken, squeezed where it is longer
+)
 
 // known is one set of the registry.
 type known struct {
@@ -92,6 +103,9 @@ func Open(ctx context.Context, name, dir string, opts Options) (*Dataset, error)
 	}
 	if opts.Train < 0 || opts.Test < 0 || opts.Size < 0 {
 		return nil, fmt.Errorf("open data set %s: numbers of images and image size must not be negative (train %d, test %d, size %d)", name, opts.Train, opts.Test, opts.Size)
+	}
+	if opts.Crop != "" && opts.Crop != CropCenter && opts.Crop != CropNone {
+		return nil, fmt.Errorf("open data set %s: crop %q is neither %s nor %s", name, opts.Crop, CropCenter, CropNone)
 	}
 	if opts.Size > maxSize {
 		return nil, noSize(name, opts.Size, 1, maxSize)

@@ -26,6 +26,7 @@ func Params() []trainer.Param {
 		{Name: "image_class", Default: "", Help: "take the images of this class only, dog for instance; empty: all classes"},
 		{Name: "train_images", Default: 0, Help: "training images to take; 0: all"},
 		{Name: "image_size", Default: 64, Min: 16, Max: 256, Help: "height and width of images, in pixels: a power of two"},
+		{Name: "crop", Default: string(data.CropCenter), Choices: []string{string(data.CropCenter), string(data.CropNone)}, Help: "how images of a folder are made square: center takes the largest square in the middle, none the whole image, squeezed"},
 
 		{Name: "generator", Default: plainGenerator, Choices: []string{plainGenerator, styleGenerator}, Help: "dcgan (transposed convolutions) or style (mapping network, noise and AdaIN)"},
 		{Name: "latent_dim", Default: 100, Min: 1, Max: 65536, Help: "length of the latent vector z"},
@@ -52,6 +53,7 @@ type Config struct {
 	Dataset, ImageClass string // ImageClass "": all
 	TrainImages         int    // 0: all
 	ImageSize           int
+	Crop                data.Crop
 
 	Generator                                string // dcgan or style
 	LatentDim                                int
@@ -89,6 +91,7 @@ func fromValues(v trainer.Values) (Config, error) {
 		ImageClass:            v.String("image_class"),
 		TrainImages:           v.Int("train_images"),
 		ImageSize:             v.Int("image_size"),
+		Crop:                  data.Crop(v.String("crop")),
 		Generator:             v.String("generator"),
 		LatentDim:             v.Int("latent_dim"),
 		GeneratorFeatures:     v.Int("generator_features"),
@@ -128,7 +131,7 @@ func fromValues(v trainer.Values) (Config, error) {
 
 // request is what the configuration asks of its data set.
 func (c *Config) request() data.Options {
-	return data.Options{Train: c.TrainImages, Size: c.ImageSize, Class: c.ImageClass}
+	return data.Options{Train: c.TrainImages, Size: c.ImageSize, Crop: c.Crop, Class: c.ImageClass}
 }
 
 const (

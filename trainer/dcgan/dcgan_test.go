@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"swath/trainer/checkpoint"
 	"swath/trainer/data"
 	"swath/trainer/nn"
 	"swath/trainer/nn/kernel"
@@ -55,7 +56,7 @@ func fillReal(m *Model) { nn.Normal(0.5)(m.Real(), nn.NewRand(1)) }
 
 func TestDefaultsAreTheReports(t *testing.T) {
 	c := config(t, nil)
-	want := Config{Dataset: "folder:afhq", ImageSize: 64, Generator: "dcgan", LatentDim: 100, GeneratorFeatures: 64, DiscriminatorFeatures: 64,
+	want := Config{Dataset: "folder:afhq", ImageSize: 64, Crop: "center", Generator: "dcgan", LatentDim: 100, GeneratorFeatures: 64, DiscriminatorFeatures: 64,
 		MappingDepth: 8, MappingWidth: 512, LearningRate: 2e-4, Beta1: 0.5, BatchSize: 128, Epochs: 80, ReportEvery: 10, SampleEvery: 5, SWDImages: 512}
 	if c != want {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
@@ -614,15 +615,48 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// writePictures makes a folder with n pictures.
+// TestCrop: the parameter reaches the pictures, and makes another training.
+func TestCrop(t *testing.T) {
+	dir := t.TempDir()
+	for _, split := range []string{"train", "val"} {
+		writePictures(t, filepath.Join(dir, "ramps", split, "ramp"), 2)
+	}
+	open := func(crop string) (*data.Dataset, checkpoint.Identity) {
+		t.Helper()
+		c := config(t, small(map[string]any{"dataset": "folder:ramps", "train_images": 0, "batch_size": 2, "crop": crop}))
+		d, err := Open(t.Context(), &c, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d, identity(&c, d)
+	}
+	centre, id := open("center")
+	whole, other := open("none")
+	// At 16 pixels of 16, the middle is pixels 2 to 17; of the whole, the first is about pixel 0.
+	if left := centre.Image(centre.Train, 0)[0]; left != 2*12 {
+		t.Errorf("the picture from its middle begins with %d, want 24", left)
+	}
+	if left := whole.Image(whole.Train, 0)[0]; left > 12 {
+		t.Errorf("the whole picture begins with %d, want about 0", left)
+	}
+	if _, ok := id.Params["crop"]; ok || other.Params["crop"] != "none" {
+		t.Errorf("the trainings are %v and %v", id.Params, other.Params)
+	}
+}
+
+// writePictures makes a folder with n pictures, wider than they are high.
 func writePictures(t *testing.T, dir string, n int) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
+		picture := image.NewGray(image.Rect(0, 0, 20, 16))
+		for p := range picture.Pix {
+			picture.Pix[p] = uint8(p % 20 * 12) // from black on the left to white on the right
+		}
 		var b bytes.Buffer
-		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 20, 16))); err != nil {
+		if err := png.Encode(&b, picture); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i, ".png")), b.Bytes(), 0o644); err != nil {

@@ -38,6 +38,9 @@ func identity(c *Config, d *data.Dataset) checkpoint.Identity {
 		params["mapping_depth"] = strconv.Itoa(c.MappingDepth)
 		params["mapping_width"] = strconv.Itoa(c.MappingWidth)
 	}
+	if c.Crop != data.CropCenter { // which is what checkpoints without it have
+		params["crop"] = string(c.Crop)
+	}
 	return checkpoint.Identity{Trainer: Name, Params: params}
 }
 

@@ -23,6 +23,7 @@ func Params() []trainer.Param {
 		{Name: "train_images", Default: 0, Help: "training images to take, evenly over the classes; 0: all"},
 		{Name: "test_images", Default: 0, Help: "test images to take, evenly over the classes; 0: all"},
 		{Name: "image_size", Default: 32, Min: 1, Max: 1024, Help: "height and width that images are brought to, in pixels"},
+		{Name: "crop", Default: string(data.CropCenter), Choices: []string{string(data.CropCenter), string(data.CropNone)}, Help: "how images of a folder are made square: center takes the largest square in the middle, none the whole image, squeezed"},
 		{Name: "classes", Default: 10, Min: 1, Max: 100_000, Help: "number of labels; not fewer than the data set has"},
 
 		{Name: "patch_size", Default: 4, Min: 1, Max: 1024, Help: "height and width of a patch, in pixels; divides image_size"},
@@ -54,6 +55,7 @@ type Config struct {
 	Dataset                 string
 	TrainImages, TestImages int // 0: all
 	ImageSize, Channels     int
+	Crop                    data.Crop
 	Classes                 int
 
 	PatchSize, EmbedDim, Heads     int
@@ -106,6 +108,7 @@ func fromValues(v trainer.Values) (Config, error) {
 		TrainImages:     v.Int("train_images"),
 		TestImages:      v.Int("test_images"),
 		ImageSize:       v.Int("image_size"),
+		Crop:            data.Crop(v.String("crop")),
 		Classes:         v.Int("classes"),
 		PatchSize:       v.Int("patch_size"),
 		EmbedDim:        v.Int("embed_dim"),
@@ -185,7 +188,7 @@ func (c *Config) check() error {
 
 // request is what the configuration asks of its data set.
 func (c *Config) request() data.Options {
-	return data.Options{Train: c.TrainImages, Test: c.TestImages, Size: c.ImageSize}
+	return data.Options{Train: c.TrainImages, Test: c.TestImages, Size: c.ImageSize, Crop: c.Crop}
 }
 
 // checkClasses reports a data set that has more classes than the model.

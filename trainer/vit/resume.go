@@ -45,6 +45,9 @@ func identity(c *Config, d *data.Dataset) checkpoint.Identity {
 	if c.Schedule != "constant" {
 		params["epochs"] = strconv.Itoa(c.Epochs)
 	}
+	if c.Crop != data.CropCenter { // which is what checkpoints without it have
+		params["crop"] = string(c.Crop)
+	}
 	return checkpoint.Identity{Trainer: Name, Params: params}
 }
 

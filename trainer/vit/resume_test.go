@@ -187,6 +187,7 @@ func TestResumeRefusesAnotherTraining(t *testing.T) {
 	}
 	for want, params := range map[string]map[string]any{
 		"its patch_size is 8, here it is 4":                                       {"patch_size": 4},
+		"it does not know crop, which is none here":                               {"crop": "none"},
 		"its seed is 5, here it is 6":                                             {"seed": 6},
 		"its images is 50 and 20":                                                 {"train_images": 40},
 		"it does not know epochs, which is 1 here, its schedule is constant":      {"schedule": "cosine"},

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"swath/trainer/checkpoint"
 	"swath/trainer/data"
 	"swath/trainer/nn"
 	"swath/trainer/nn/kernel"
@@ -50,7 +51,7 @@ func TestDefaultsAreTheReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Dataset: "cifar10", ImageSize: 32, Channels: 3, Classes: 10, PatchSize: 4, EmbedDim: 240, Heads: 12, EncoderLayers: 4,
+	want := Config{Dataset: "cifar10", ImageSize: 32, Crop: "center", Channels: 3, Classes: 10, PatchSize: 4, EmbedDim: 240, Heads: 12, EncoderLayers: 4,
 		ClassTokenLayer: 4, MLPDim: 1024, Dropout: 0.1, LearningRate: 1e-4, Optimizer: "adam", BatchSize: 100, Epochs: 10,
 		Schedule: "constant", Augment: "none", ReportEvery: 50}
 	if c != want {
@@ -104,6 +105,8 @@ func TestValidate(t *testing.T) {
 		{map[string]any{"batch_size": 60_000}, "batch_size: 60000 is more than the 50000 training images"},
 		{map[string]any{"dataset": "folder:x", "batch_size": 60_000, "train_images": 3000}, "batch_size: 60000 is more than the 3000 training images"},
 		{map[string]any{"dataset": "folder:x", "batch_size": 60_000, "classes": 1, "train_images": 0}, ""},
+		{map[string]any{"crop": "none"}, ""},
+		{map[string]any{"crop": "centre"}, `crop: "centre" is none of center, none; did you mean "center"?`},
 		{map[string]any{"heads": 7, "class_token_layer": 9}, "; class_token_layer: there is no encoder layer 9"},
 	} {
 		err := Validate(c.params)
@@ -552,15 +555,48 @@ func TestRunThroughTheProtocol(t *testing.T) {
 	}
 }
 
-// writePictures makes a folder with n pictures.
+// TestCrop: the parameter reaches the pictures, and makes another training.
+func TestCrop(t *testing.T) {
+	dir := t.TempDir()
+	for _, split := range []string{"train", "val"} {
+		writePictures(t, filepath.Join(dir, "ramps", split, "ramp"), 2)
+	}
+	open := func(crop string) (*data.Dataset, checkpoint.Identity) {
+		t.Helper()
+		c := tiny(t, map[string]any{"dataset": "folder:ramps", "train_images": 0, "test_images": 0, "batch_size": 2, "crop": crop})
+		d, err := Open(t.Context(), &c, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d, identity(&c, d)
+	}
+	centre, id := open("center")
+	whole, other := open("none")
+	// At 16 pixels of 16, the middle is pixels 2 to 17; of the whole, the first is about pixel 0.
+	if left := centre.Image(centre.Train, 0)[0]; left != 2*12 {
+		t.Errorf("the picture from its middle begins with %d, want 24", left)
+	}
+	if left := whole.Image(whole.Train, 0)[0]; left > 12 {
+		t.Errorf("the whole picture begins with %d, want about 0", left)
+	}
+	if _, ok := id.Params["crop"]; ok || other.Params["crop"] != "none" {
+		t.Errorf("the trainings are %v and %v", id.Params, other.Params)
+	}
+}
+
+// writePictures makes a folder with n pictures, wider than they are high.
 func writePictures(t *testing.T, dir string, n int) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
+		picture := image.NewGray(image.Rect(0, 0, 20, 16))
+		for p := range picture.Pix {
+			picture.Pix[p] = uint8(p % 20 * 12) // from black on the left to white on the right
+		}
 		var b bytes.Buffer
-		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 20, 16))); err != nil {
+		if err := png.Encode(&b, picture); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i, ".png")), b.Bytes(), 0o644); err != nil {
