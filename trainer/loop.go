@@ -30,6 +30,8 @@ type Loop struct {
 	// Epoch is called after the last step of an epoch, and returns the epoch's metrics.
 	// trained is how long the epoch's steps took. Nil: no metrics.
 	Epoch func(epoch int, trained time.Duration) (map[string]float64, error)
+	// End is called when all epochs are done, also by a run that finds them done. Nil: there is nothing left to do.
+	End func() error
 	// Recent is called after every RecentEvery steps, and returns metrics of the steps since
 	// the last call. Never called if RecentEvery is 0.
 	Recent      func() (map[string]float64, error)
@@ -63,7 +65,7 @@ func (p Position) Steps(perEpoch int) int64 {
 const progressInterval = time.Second
 
 // Run runs the loop to its end. A loss that is NaN or infinite ends it with an error that wraps
-// report.ErrDiverged and names the step; a context that is done with the context's error, before the next step.
+// report.ErrDiverged; every error names the step and the epoch, those of the hooks too. A context that is done with the context's error, before the next step.
 func (l *Loop) Run(ctx context.Context) error {
 	at := l.From
 	at.Epoch = max(at.Epoch, 1)
@@ -109,6 +111,12 @@ func (l *Loop) run(ctx context.Context, at *Position, saved *int64) error {
 			return err
 		}
 	}
+	if l.End == nil {
+		return nil
+	}
+	if err := l.End(); err != nil {
+		return fmt.Errorf("step %d (epoch %d): %w", at.Steps(l.StepsPerEpoch), l.Epochs, err)
+	}
 	return nil
 }
 
@@ -143,7 +151,7 @@ func (l *Loop) endEpoch(at *Position) error {
 	if l.Epoch != nil {
 		metrics, err := l.Epoch(at.Epoch, at.Trained)
 		if err != nil {
-			return fmt.Errorf("epoch %d: %w", at.Epoch, err)
+			return fmt.Errorf("step %d (epoch %d): %w", at.Steps(l.StepsPerEpoch), at.Epoch, err)
 		}
 		if err := l.Report(int64(at.Epoch), metrics); err != nil {
 			return fmt.Errorf("reporting epoch %d: %w", at.Epoch, err)

@@ -22,13 +22,14 @@ func TestLoop(t *testing.T) {
 			note("epoch %d", epoch)
 			return map[string]float64{"x": float64(epoch)}, nil
 		},
+		End:      func() error { note("end"); return nil },
 		Report:   func(epoch int64, m map[string]float64) error { note("report %d %v", epoch, m["x"]); return nil },
 		Progress: func(f float64, epoch int64) error { note("progress %v in %d", f, epoch); return nil },
 	}
 	if err := l.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := "step 1.0, step 1.1, epoch 1, report 1 1, progress 0.5 in 1, step 2.0, step 2.1, epoch 2, report 2 2, progress 1 in 2"
+	want := "step 1.0, step 1.1, epoch 1, report 1 1, progress 0.5 in 1, step 2.0, step 2.1, epoch 2, report 2 2, progress 1 in 2, end"
 	if got := strings.Join(log, ", "); got != want {
 		t.Errorf("the loop does\n%s, want\n%s", got, want)
 	}
@@ -158,6 +159,32 @@ func TestLoopSavesOnlyWhatIsNew(t *testing.T) {
 	l.Step = func(int, int) (float64, error) { return 1, nil }
 	if err := l.Run(t.Context()); err == nil || err.Error() != "after step 2: saved" {
 		t.Errorf("a failed checkpoint gives %v", err)
+	}
+}
+
+// TestLoopNamesTheStep lets each hook fail.
+func TestLoopNamesTheStep(t *testing.T) {
+	failure := errors.New("out of paper")
+	epoch := func(failing int) func(int, time.Duration) (map[string]float64, error) {
+		return func(epoch int, _ time.Duration) (map[string]float64, error) {
+			if epoch == failing {
+				return nil, failure
+			}
+			return nil, nil
+		}
+	}
+	ignore := func(int64, map[string]float64) error { return nil }
+	end := func() error { return failure }
+	for want, l := range map[string]Loop{
+		"step 6 (epoch 2): out of paper":  {Epoch: epoch(2)},
+		"step 9 (epoch 3): out of paper":  {End: end},
+		"step 9 (epoch 3): out of paper ": {End: end, From: Position{Epoch: 4}},
+	} {
+		l.Epochs, l.StepsPerEpoch, l.Report = 3, 3, ignore
+		l.Step = func(int, int) (float64, error) { return 1, nil }
+		if err := l.Run(t.Context()); !errors.Is(err, failure) || err.Error() != strings.TrimSpace(want) {
+			t.Errorf("the loop ends with %v, want %s", err, want)
+		}
 	}
 }
 

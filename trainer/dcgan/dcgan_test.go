@@ -523,6 +523,36 @@ func TestDivergenceNamesStepAndTensor(t *testing.T) {
 	}
 }
 
+// TestDivergenceAfterTheLastStep spoils a weight of the generator after the last step, as its update could: what no
+// further step would notice, the evaluation or the pictures do.
+func TestDivergenceAfterTheLastStep(t *testing.T) {
+	for want, images := range map[string]int{
+		"step 1 (epoch 1): computing swd: diverged: ":                 8,
+		"step 1 (epoch 1): drawing samples-epoch-001.png: diverged: ": 0,
+	} {
+		c := config(t, small(map[string]any{"train_images": 20, "batch_size": 20, "epochs": 1, "report_every": 1, "swd_images": images}))
+		d, err := Open(t.Context(), &c, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := NewModel(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := &recorder{onReport: func() {
+			p, err := m.Params.Get("generator.8.weight", nil, shapeOf(m, "generator.8.weight")...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Data()[1] = float32(math.NaN())
+		}}
+		err = Train(t.Context(), m, d, rec, Options{ArtifactDir: t.TempDir()})
+		if !errors.Is(err, report.ErrDiverged) || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "; first, weight generator.8.weight has 1 NaN") {
+			t.Errorf("a spoilt weight ends the training with %v, want %s and the tensor", err, want)
+		}
+	}
+}
+
 func shapeOf(m *Model, name string) []int {
 	for _, p := range m.Params.All() {
 		if p.Name == name {

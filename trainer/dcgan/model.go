@@ -6,6 +6,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 	"swath/trainer/nn"
+	"swath/trainer/report"
 )
 
 // Model is a generator and a discriminator, as graphs that share weights and, because
@@ -213,7 +214,7 @@ func (m *Model) Map(dst, z []float32) ([]float32, error) {
 
 // Synthesise makes an image of each row of w and appends them to dst: NHWC, in [-1, 1].
 // Batch norms use their running statistics and noise is fixed, so that an image
-// depends on its own w alone.
+// depends on its own w alone. The error wraps report.ErrDiverged if images are not finite.
 func (m *Model) Synthesise(dst, w []float32) ([]float32, error) {
 	return m.synthesis.each(dst, w, m.WidthW(), m.Config.ImageSize*m.Config.ImageSize*channels)
 }
@@ -227,7 +228,11 @@ func (g *graph) each(dst, x []float32, in, out int) ([]float32, error) {
 		if err := g.run(); err != nil {
 			return nil, fmt.Errorf("running the generator: %w", err)
 		}
-		dst = append(dst, elements(g.out)[:n/in*out]...)
+		results := elements(g.out)[:n/in*out]
+		if !nn.Finite(results) {
+			return nil, fmt.Errorf("%w: what the generator makes is not finite; %s", report.ErrDiverged, g.firstBad())
+		}
+		dst = append(dst, results...)
 		x = x[n:]
 	}
 	return dst, nil

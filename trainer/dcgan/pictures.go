@@ -89,7 +89,7 @@ func interpolate(ends []float32, width int, mix mixture) []float32 {
 func (p *pictures) write(name string, w []float32, columns int) error {
 	images, err := p.model.Synthesise(nil, w)
 	if err != nil {
-		return err
+		return fmt.Errorf("drawing %s: %w", name, err)
 	}
 	size := p.model.Config.ImageSize
 	step, n := size+gap, size*size*channels

@@ -58,7 +58,7 @@ func (q *quality) measure(ctx context.Context) (float64, error) {
 	}
 	levels, err := q.reference.Distance(swd.Images{Pixels: images, Size: q.model.Config.ImageSize, Channels: channels})
 	if err != nil {
-		return 0, fmt.Errorf("computing swd: %w", err)
+		return 0, err
 	}
 	return swd.Mean(levels), nil
 }

@@ -107,13 +107,16 @@ func (g *graph) finite(what string, loss float64, weights []*nn.Trainable) error
 	if err != nil || ok && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 		return err
 	}
-	first := g.net.NonFinite()
-	if first == "" { // a sum of finite numbers that is not finite
-		first = "every tensor is finite"
-	} else {
-		first = "first, " + first
+	return fmt.Errorf("%w: %s is %v; %s", report.ErrDiverged, what, loss, g.firstBad())
+}
+
+// firstBad says for a message which tensor was the first in the last run not to be finite.
+func (g *graph) firstBad() string {
+	const remedy = " (a smaller learning rate may help)"
+	if first := g.net.NonFinite(); first != "" {
+		return "first, " + first + remedy
 	}
-	return fmt.Errorf("%w: %s is %v; %s (a smaller learning rate may help)", report.ErrDiverged, what, loss, first)
+	return "every tensor is finite" + remedy // and a sum of them is not
 }
 
 // FLOPs returns the floating-point operations of one training step, counted as is usual:

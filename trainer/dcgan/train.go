@@ -45,6 +45,7 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 		Epochs: c.Epochs, StepsPerEpoch: r.perEpoch,
 		Step:   r.step,
 		Epoch:  func(epoch int, _ time.Duration) (map[string]float64, error) { return r.endEpoch(ctx, epoch) },
+		End:    r.end,
 		Recent: r.recently, RecentEvery: c.ReportEvery,
 		Report:   r.report,
 		Progress: rec.Progress,
@@ -52,17 +53,7 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 	if err := loop.Keep(o, identity(c, d), r.restore, r.checkpoint); err != nil {
 		return err
 	}
-	if err := loop.Run(ctx); err != nil {
-		return err
-	}
-	if r.pictures == nil {
-		return nil
-	}
-	// After the last checkpoint, so that an attempt that finds all epochs done draws them too.
-	if err := r.pictures.samples(c.Epochs); err != nil {
-		return err
-	}
-	return r.pictures.strips()
+	return loop.Run(ctx)
 }
 
 // run is the state of a training between its steps.
@@ -116,7 +107,22 @@ func (r *run) endEpoch(ctx context.Context, epoch int) (map[string]float64, erro
 		return nil, nil
 	}
 	distance, err := r.quality.measure(ctx)
-	return map[string]float64{"swd": distance}, err
+	if err != nil {
+		return nil, fmt.Errorf("computing swd: %w", err)
+	}
+	return map[string]float64{"swd": distance}, nil
+}
+
+// end draws what a training leaves whose epochs are done. It comes after the last
+// checkpoint, so that an attempt that finds all epochs done does it too.
+func (r *run) end() error {
+	if r.pictures == nil {
+		return nil
+	}
+	if err := r.pictures.samples(r.model.Config.Epochs); err != nil {
+		return err
+	}
+	return r.pictures.strips()
 }
 
 // report passes metrics on, if there are any.

@@ -19,7 +19,7 @@ func FiniteGradients(weights []*Trainable) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if !finite(g) {
+		if !Finite(g) {
 			return false, nil
 		}
 	}
@@ -31,7 +31,7 @@ func FiniteGradients(weights []*Trainable) (bool, error) {
 // and before another net computes in the same workspace.
 func (n *Net) NonFinite() string {
 	for _, w := range n.weights {
-		if !finite(w.Data()) {
+		if !Finite(w.Data()) {
 			return "weight " + w.Name() + " " + describe(w.Data())
 		}
 	}
@@ -57,7 +57,7 @@ func (n *Net) NonFinite() string {
 	}
 	slices.SortFunc(results, func(a, b result) int { return cmp.Compare(a.made, b.made) })
 	for _, r := range results {
-		if !finite(r.data) {
+		if !Finite(r.data) {
 			return r.label + " " + describe(r.data)
 		}
 	}
@@ -93,9 +93,9 @@ func elements(node *gorgonia.Node) []float32 {
 	return nil
 }
 
-// finite reports whether x holds neither NaN nor infinity: either makes the sum, which is taken in float64 and so
+// Finite reports whether x holds neither NaN nor infinity: either makes the sum, which is taken in float64 and so
 // cannot overflow, one of the two.
-func finite(x []float32) bool {
+func Finite(x []float32) bool {
 	sum := kernel.Sum(x)
 	return !math.IsNaN(sum) && !math.IsInf(sum, 0)
 }

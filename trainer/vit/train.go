@@ -40,6 +40,7 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 		Epoch: func(_ int, trained time.Duration) (map[string]float64, error) {
 			return r.endEpoch(ctx, trained)
 		},
+		End:    func() error { return r.end(ctx, o.ArtifactDir) },
 		Recent: r.recently, RecentEvery: c.ReportEvery,
 		Report:          r.history.Report,
 		Progress:        rec.Progress,
@@ -48,18 +49,7 @@ func Train(ctx context.Context, m *Model, d *data.Dataset, rec Recorder, o Optio
 	if err := loop.Keep(o, identity(c, d), r.restore, r.checkpoint); err != nil {
 		return err
 	}
-	if err := loop.Run(ctx); err != nil {
-		return err
-	}
-	if o.ArtifactDir == "" {
-		return nil
-	}
-	if r.last == nil { // all epochs were done by an earlier attempt
-		if r.last, err = evaluate(ctx, m, d, d.Test); err != nil {
-			return fmt.Errorf("evaluating: %w", err)
-		}
-	}
-	return writeArtifacts(o.ArtifactDir, m, d, r.last)
+	return loop.Run(ctx)
 }
 
 // run is the state of a training between its steps.
@@ -132,6 +122,19 @@ func (r *run) endEpoch(ctx context.Context, trained time.Duration) (map[string]f
 	}
 	r.last, r.sum = test, tally{}
 	return metrics, nil
+}
+
+// end leaves the artifacts of a training whose epochs are done.
+func (r *run) end(ctx context.Context, dir string) (err error) {
+	if dir == "" {
+		return nil
+	}
+	if r.last == nil { // all epochs were done by an earlier attempt
+		if r.last, err = evaluate(ctx, r.model, r.data, r.data.Test); err != nil {
+			return fmt.Errorf("evaluating: %w", err)
+		}
+	}
+	return writeArtifacts(dir, r.model, r.data, r.last)
 }
 
 // evaluation is what a model makes of a split.

@@ -658,3 +658,11 @@ func TestReportsItsMetrics(t *testing.T) {
 		}
 	}
 }
+
+// TestDivergenceInTheEvaluation: what no further step would notice, the evaluation does.
+func TestDivergenceInTheEvaluation(t *testing.T) {
+	_, err := train(t.Context(), t, tiny(t, map[string]any{"train_images": 20, "learning_rate": 1e38}), &recorder{})
+	if !errors.Is(err, report.ErrDiverged) || !strings.HasPrefix(err.Error(), "step 1 (epoch 1): evaluating: diverged: the loss is ") || !strings.Contains(err.Error(), "; first, ") {
+		t.Errorf("a huge step ends with %v", err)
+	}
+}
