@@ -136,7 +136,7 @@ var defaultTimes = times{
 	settle:     200 * time.Millisecond,
 	tidy:       time.Second,
 	gpus:       10 * time.Second,
-	look:       time.Second,
+	look:       100 * time.Millisecond,
 	room:       time.Second,
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"swath/proto/wire"
 	"swath/sweeps"
 	"swath/trainer/report"
 	"swath/worker/bundle"
@@ -38,12 +39,21 @@ type Transfer interface {
 type saving struct {
 	reader *report.CheckpointReader // nil before the first look
 	next   time.Time                // when the next one is due
+	named  *named                   // the one that was named last, if it is not packed; nil for none
+	sure   int64                    // so much had been printed when the report was last looked at
 	packed *packed                  // the one that is to be brought; nil for none
 	failed int                      // how often that failed in a row, by the coordinator's fault
 }
 
+// named is a checkpoint that a trainer named.
+type named struct {
+	report.Checkpoint
+	at exec.Moment
+}
+
 // packed is a checkpoint that is packed.
 type packed struct {
+	*named
 	file string
 	ckpt sweeps.Checkpoint
 }
@@ -98,6 +108,7 @@ func (at *attempt) bring(ctx context.Context) {
 	case s.next.IsZero():
 		s.next = now.Add(at.agent.cfg.CheckpointEvery)
 	}
+	at.notice()
 	if !final && time.Now().Before(s.next) {
 		return
 	}
@@ -115,25 +126,48 @@ func (at *attempt) bring(ctx context.Context) {
 	s.next = time.Now().Add(max(at.agent.cfg.CheckpointEvery, costShare*time.Since(started)))
 }
 
-// pack packs the checkpoint that was named last, if that is news.
-func (at *attempt) pack() {
+// notice looks whether the trainer named another checkpoint, and takes note of how much it had
+// printed then. The more often it is called, the better is that known.
+func (at *attempt) notice() {
 	s := &at.saving
 	if s.reader == nil {
 		s.reader = report.NewCheckpointReader(exec.ReportFile(at.dir), at.prefix)
 	}
-	last, is, err := s.reader.Last()
-	if err != nil {
+	sure := s.sure
+	var err error
+	if len(at.rules) > 0 {
+		s.sure, err = at.logSize(wire.Stdout)
+	}
+	last, is, bad := s.reader.Last()
+	if is {
+		now := exec.Moment{Report: last.End, Sure: sure, Step: last.Step}
+		if last.Counted {
+			now.Step = math.MaxInt64
+		}
+		if len(at.rules) > 0 {
+			now.Most, err = at.logSize(wire.Stdout)
+		}
+		s.named = &named{last, now}
+	}
+	if err = errors.Join(err, bad); err != nil {
 		at.log.Warn("looking for checkpoints", "err", err)
 	}
-	if !is {
+}
+
+// pack packs the checkpoint that was named last, if that is news.
+func (at *attempt) pack() {
+	s := &at.saving
+	last := s.named
+	if last == nil {
 		return
 	}
+	s.named = nil
 	spec, err := at.agent.specs.get(at.start.Source, at.start.File)
 	if err != nil {
 		return // then it never ran
 	}
 	file := filepath.Join(at.agent.cache.dir, filepath.Base(at.dir)+packedSuffix)
-	lines, err := bundle.Lines(exec.ReportFile(at.dir), last.End)
+	lines, err := at.linesUpTo(last.at)
 	var info bundle.Info
 	if err == nil {
 		info, err = bundle.Pack(file, exec.CheckpointDir(at.dir), last.Name, lines)
@@ -153,7 +187,20 @@ func (at *attempt) pack() {
 			c.Value = v
 		}
 	}
-	s.packed, s.failed = &packed{file, c}, 0
+	s.packed, s.failed = &packed{last, file, c}, 0
+}
+
+// linesUpTo returns the report that an attempt begins with which goes on from a checkpoint.
+func (at *attempt) linesUpTo(then exec.Moment) ([]byte, error) {
+	lines, err := bundle.Lines(exec.ReportFile(at.dir), then.Report)
+	if err != nil {
+		return nil, err
+	}
+	printed, err := exec.Printed(at.dir, at.rules, then)
+	for _, p := range printed {
+		lines = report.AppendPrinted(lines, p)
+	}
+	return lines, err
 }
 
 // upload brings what is packed, and reports whether that is done with.
@@ -185,7 +232,11 @@ func (at *attempt) upload(ctx context.Context) (done bool) {
 		}
 		log.Warn("bringing a checkpoint failed too often: it is not kept", "err", err)
 	}
-	at.dropPacked()
+	if s.named == nil {
+		s.named = s.packed.named // the next time that one is due there may be room
+	}
+	_ = os.Remove(s.packed.file) // the next agent removes what is left
+	s.packed = nil
 	return true
 }
 

@@ -25,6 +25,7 @@ type depot struct {
 	down    int                           // so many calls find nobody
 	refuses string
 	reads   int
+	last    sweeps.Checkpoint
 }
 
 func (d *depot) UploadCheckpoint(_ context.Context, _ sweeps.WorkerID, ref sweeps.AttemptRef, c sweeps.Checkpoint, r io.ReaderAt, moved func()) (string, error) {
@@ -45,7 +46,7 @@ func (d *depot) UploadCheckpoint(_ context.Context, _ sweeps.WorkerID, ref sweep
 	if d.files == nil {
 		d.files, d.kept = map[string][]byte{}, map[sweeps.AttemptRef][]int64{}
 	}
-	d.files[c.Digest] = b
+	d.files[c.Digest], d.last = b, c
 	d.kept[ref] = append(d.kept[ref], c.Step)
 	return "", nil
 }
@@ -132,6 +133,47 @@ func TestCheckpointsAreBroughtAndFetched(t *testing.T) {
 		}
 		if d.reads != w.reads {
 			t.Errorf("the checkpoint was read %d times, want %d", d.reads, w.reads)
+		}
+	}
+}
+
+// What was printed is carried on like what was reported, each step once: however far the trainer
+// had come when its checkpoint was found, and also where it counts its steps by itself.
+func TestWhatWasPrintedBelongsToTheCheckpoint(t *testing.T) {
+	const prints = saves + `metrics() { n=$((n + 1)); echo "step=$n loss=$n"; echo "acc=$n"; say "{\"both\": $n, \"step\": $n}"; echo "step=$n both=0"; }
+`
+	d := &depot{}
+	c, _ := d.setup(t, t.TempDir())
+	var from *sweeps.Checkpoint
+	for attempt, script := range []string{
+		"metrics; save; sleep 0.05; metrics; save; metrics; exit 3",
+		"metrics; save; metrics; exit 3",
+		"echo went on from $n; metrics",
+	} {
+		m := shell(0, prints+script)
+		m.Source = append(m.Source, "metrics: [acc, both]\n"...)
+		m.Ref.Attempt, m.From = attempt+1, from
+		c.start(m)
+		c.ended(m.Ref)
+		d.mu.Lock()
+		last := d.last
+		d.mu.Unlock()
+		if from = &last; attempt < 2 {
+			continue
+		}
+		if got := c.log(m.Ref, "stdout"); !strings.HasPrefix(got, "went on from 3\n") {
+			t.Fatalf("printed %q", got)
+		}
+		for _, metric := range []string{"loss", "acc", "both"} {
+			var series []string
+			for _, p := range c.points[m.Ref] {
+				if p.Metric == metric {
+					series = append(series, fmt.Sprint(p.Step, ":", p.Value))
+				}
+			}
+			if got := strings.Join(series, " "); got != "1:1 2:2 3:3 4:4" {
+				t.Errorf("the series of %s is %q, want every step once", metric, got)
+			}
 		}
 	}
 }

@@ -14,6 +14,8 @@ type Checkpoint struct {
 	Name string // of the file or folder, relative to the checkpoint folder
 	Step int64  // of the training; counted from 1 where the line has none
 	End  int64  // offset in the report file behind the line
+
+	Counted bool // the line has no step
 }
 
 // parseCheckpoint returns the name of the checkpoint that a line's fields tell of; false
@@ -69,12 +71,33 @@ func (r *CheckpointReader) Last() (last Checkpoint, ok bool, err error) {
 		if !known {
 			step = r.count
 		}
-		last, ok = Checkpoint{Name: name, Step: step, End: r.lines.offset}, true
+		last, ok = Checkpoint{Name: name, Step: step, End: r.lines.offset, Counted: !known}, true
 	}
 }
 
 // Close lets go of the file.
 func (r *CheckpointReader) Close() error { return r.lines.close() }
+
+// AppendPrinted appends a line for a report to b that says that a point was printed, and not
+// reported. The worker writes it, for the next attempt to begin with.
+func AppendPrinted(b []byte, p Point) []byte {
+	b = append(b, `{"printed":{`...)
+	b = appendString(b, p.Metric)
+	b = append(b, ':')
+	b = appendValue(b, p.Value)
+	b = append(b, `},"step":`...)
+	b = strconv.AppendInt(b, p.Step, 10)
+	return append(b, "}\n"...)
+}
+
+// parsePrinted returns the metrics of a line of [AppendPrinted]; nil where it is none.
+func parsePrinted(fields map[string]json.RawMessage) (metrics map[string]json.RawMessage) {
+	raw := fields["printed"]
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &metrics) != nil {
+		return nil // a number is a metric of that name
+	}
+	return metrics
+}
 
 // LastValue returns the last value that a report's lines give to a metric; false where none
 // does.

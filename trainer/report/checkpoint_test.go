@@ -31,7 +31,7 @@ func TestCheckpointReaderFindsTheLast(t *testing.T) {
 	look("{\"loss\": 1}\n", report.Checkpoint{}, false)
 	look("{\"checkpoint\": \"a\", \"step\": 4}\n{\"loss\": 2}\n", report.Checkpoint{Name: "a", Step: 4, End: 43}, true)
 	look("{\"checkpoint\": 3}\n{\"checkpoint\": \"\"}\nnoise \"checkpoint\"\n", report.Checkpoint{}, false)
-	look("{\"checkpoint\": \"b\"}\n{\"checkpoint\": \"c\"}\n{\"checkpoint\": \"d\", \"st", report.Checkpoint{Name: "c", Step: 3, End: 151}, true)
+	look("{\"checkpoint\": \"b\"}\n{\"checkpoint\": \"c\"}\n{\"checkpoint\": \"d\", \"st", report.Checkpoint{Name: "c", Step: 3, End: 151, Counted: true}, true)
 	look("ep\": 9}\n", report.Checkpoint{Name: "d", Step: 9, End: 182}, true)
 }
 

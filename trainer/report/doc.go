@@ -72,6 +72,7 @@
 //	    complete: with it another attempt could go on from there. It must not change any
 //	    more; the next is written under another name, or beside and renamed. See below.
 //	    (A number is a metric of that name.)
+//	  - printed, an object like metrics, is the worker's: see Checkpoints.
 //
 // A line that is none of this is skipped, counted and reported as a warning; so is one
 // longer than [MaxLine]. Nothing in the file can make an attempt fail but an end. A last line
@@ -83,7 +84,10 @@
 // the trainer runs, and when the attempt ends otherwise than well. The next attempt of the
 // trial, on whichever worker, begins with that entry, and it alone, in its checkpoint folder,
 // and with the lines that the report had up to the one that names it in its report file: so
-// its curves are whole, and it had best report on from there. A trainer that finds nothing
+// its curves are whole, and it had best report on from there. Behind them, a line each, stand
+// the metrics that were printed until then ({"printed": {"loss": 0.31}, "step": 3}). Which
+// those are is known by when they were printed, and for what was printed in the moment around
+// the checkpoint by their steps: it is of use if both count alike. A trainer that finds nothing
 // in the folder begins anew. Entries may be removed when a later one was named.
 //
 // # What a trainer may print

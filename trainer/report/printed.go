@@ -65,6 +65,10 @@ func (p *Printed) Until(offset int64) { p.lines.limit, p.lines.final = offset, t
 // Idle reports whether there is no rule, so that nothing can be found.
 func (p *Printed) Idle() bool { return p.scanner.Idle() }
 
+// Count takes note of a point that was printed earlier, into another file: those without a
+// step are counted on from there.
+func (p *Printed) Count(earlier Point) { p.scanner.steps.take(earlier.Metric, earlier.Step, true) }
+
 // Position returns how far the file has been read.
 func (p *Printed) Position() Position {
 	return Position{

@@ -16,6 +16,8 @@ type Record struct {
 	Line int64
 	// Points are the line's measurements, sorted by metric.
 	Points []Point
+	// Printed says that an earlier attempt printed the points, and did not report them.
+	Printed bool
 	// Progress is the fraction done, 0 to 1; nil where the line has none.
 	Progress *float64
 	// End is how the trainer says that it ends; nil where it does not.
@@ -84,6 +86,9 @@ func parseRecord(line []byte, count *steps) (Record, error) {
 		if err := json.Unmarshal(raw, &values); err != nil {
 			warnings = append(warnings, "metrics is not an object")
 		}
+	} else if printed := parsePrinted(fields); printed != nil {
+		flat, understood, r.Printed = false, true, true
+		values, count = printed, new(steps) // what is reported is counted apart
 	}
 
 	step, known, bad := stepOf(fields)

@@ -130,9 +130,7 @@ func (t *Tail) Read(limit int) (Batch, error) {
 		if err != nil {
 			return Batch{}, err
 		}
-		for _, p := range rec.Points {
-			t.seen[p.Metric] = true
-		}
+		t.note(rec)
 		add(rec.Points)
 		if rec.Progress != nil {
 			b.Progress = rec.Progress
@@ -167,6 +165,18 @@ func (t *Tail) Read(limit int) (Batch, error) {
 	}
 	b.Next = t.at
 	return b, nil
+}
+
+// note takes note of which metrics the report has, and of how far those have come that an
+// earlier attempt printed.
+func (t *Tail) note(rec report.Record) {
+	for _, p := range rec.Points {
+		if rec.Printed {
+			t.printed.Count(p)
+		} else {
+			t.seen[p.Metric] = true
+		}
+	}
 }
 
 func (b *Batch) warn(text string) {
