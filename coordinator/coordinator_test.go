@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -567,6 +568,28 @@ func TestLease(t *testing.T) {
 		a.Close()
 		time.Sleep(lease + time.Second)
 		w.want("s", sweeps.SweepRunning, "0 pending 1")
+	})
+}
+
+// A coordinator whose store is stuck for longer than the lease has not listened: that is no
+// silence of the workers.
+func TestLeaseOutlastsAStall(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.submit("s", 1, "")
+		a := w.connect("a", 1)
+		a.wantSaid("start s/0#1")
+		a.Started(at("s", 0, 1), 0)
+		synctest.Wait()
+		stuck := sync.OnceFunc(func() { time.Sleep(3 * lease) })
+		w.store.Decide = func(dispatch.Changes) storetest.Verdict {
+			stuck()
+			return storetest.Pass
+		}
+		go func() { _, _ = w.Pause(w.Context(), "s") }()
+		time.Sleep(3*lease + 100*time.Millisecond)
+		a.Alive() // what it said meanwhile is read only now
+		w.want("s", sweeps.SweepPaused, "0 running 1 on a")
+		a.wantSaid("")
 	})
 }
 

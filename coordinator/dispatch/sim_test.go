@@ -253,6 +253,9 @@ func (s *sim) step() {
 	for _, w := range s.workers {
 		s.live(w)
 	}
+	if s.rng.IntN(300) == 0 && !s.calm {
+		s.stall()
+	}
 	// As in the coordinator's loop, a Tick comes when one is due, and not otherwise.
 	var events []Event
 	if wake := s.state.NextWake(); s.state.Again() || (!wake.IsZero() && !wake.After(s.now)) {
@@ -275,6 +278,22 @@ func (s *sim) step() {
 	}
 }
 
+// stall stops the coordinator for a while, longer than the leases now and then. All others go on.
+func (s *sim) stall() {
+	d := time.Duration(s.rng.IntN(20_000)) * time.Millisecond
+	s.logf("the coordinator stands still for %s", d)
+	begun := s.now
+	for s.now.Sub(begun) < d {
+		s.now = s.now.Add(time.Second)
+		for _, w := range s.workers {
+			if w.connected { // who is not would wait for an answer
+				s.live(w)
+			}
+		}
+	}
+	s.witness.stalls, s.witness.stalled = s.witness.stalls+1, s.witness.stalled+s.now.Sub(begun)
+}
+
 // turn is a turn of the coordinator's loop: step, assign, commit, speak. It returns what was
 // said, and false if the commit failed.
 func (s *sim) turn(events ...Event) ([]Effect, bool) {
@@ -291,7 +310,7 @@ func (s *sim) turn(events ...Event) ([]Effect, bool) {
 		if s.trace != nil {
 			s.logf("%s", describeEvent(ev))
 		}
-		s.witness.sees(s.state, ev)
+		s.witness.sees(s.now, s.state, ev)
 		err := s.state.Step(s.now, ev)
 		if sub, is := ev.(Submit); is && err != nil && s.disk.sweeps[sub.Sweep.ID] != nil {
 			s.failf("a submission that is repeated is refused: %v", err)

@@ -55,11 +55,23 @@ type witness struct {
 	wiped map[sweeps.AttemptRef]bool            // of those, the ones that nobody may know of any more
 	ends  map[reported]bool                     // every end that a worker reported
 	aside map[sweeps.WorkerID]bool              // drained by a user, or found aside on the disk
+	// heard is when a worker was heard last, and stalled for how long the coordinator stood still
+	// in all, stalls times.
+	heard   map[sweeps.WorkerID]hearing
+	stalled time.Duration
+	stalls  int
 	// Since the coordinator began:
 	up       map[sweeps.WorkerID]uint64 // connected, in this session
 	draining map[sweeps.WorkerID]bool   // shutting down, by their own word
 	held     map[sweeps.WorkerID]bool   // taking no trials for now, by their own word
 	stopped  map[sweeps.AttemptRef]uint64
+}
+
+// hearing is when a worker was heard.
+type hearing struct {
+	at      time.Time
+	stalled time.Duration // as the witness's, then
+	stalls  int
 }
 
 type reported struct {
@@ -80,6 +92,7 @@ func (w *witness) forget(d disk) {
 	for id := range d.aside {
 		w.aside[id] = true
 	}
+	w.heard = map[sweeps.WorkerID]hearing{}
 	w.up = map[sweeps.WorkerID]uint64{}
 	w.draining = map[sweeps.WorkerID]bool{}
 	w.held = map[sweeps.WorkerID]bool{}
@@ -87,9 +100,14 @@ func (w *witness) forget(d disk) {
 }
 
 // sees takes note of an event before it is applied.
-func (w *witness) sees(state *State, ev Event) {
+func (w *witness) sees(now time.Time, state *State, ev Event) {
 	switch e := ev.(type) {
+	case Alive:
+		if state.current(e.Worker, e.Session) != nil {
+			w.heard[e.Worker] = hearing{now, w.stalled, w.stalls}
+		}
 	case Hello:
+		w.heard[e.Worker.ID] = hearing{now, w.stalled, w.stalls}
 		w.up[e.Worker.ID] = e.Session
 		delete(w.draining, e.Worker.ID)
 		w.held[e.Worker.ID] = e.Hold != ""
@@ -223,6 +241,13 @@ func (s *sim) checkMove(old, t *sweeps.Trial) {
 	}
 	if t.Ended.IsZero() || old.State != sweeps.TrialRunning {
 		return
+	}
+	if last, is := s.witness.heard[t.Worker]; is && strings.Contains(t.Outcome.Message, "silent for longer") {
+		// When the coordinator stood still it heard nobody. How long that was it knows but roughly.
+		silent := s.now.Sub(last.at) - (s.witness.stalled - last.stalled)
+		if slack := time.Duration(s.witness.stalls-last.stalls) * 2 * s.cfg.pulse(); silent+slack < s.cfg.Lease {
+			s.failf("trial %v is taken from %s, which was silent for %s", t.TrialKey, t.Worker, silent)
+		}
 	}
 	// An attempt has just ended.
 	if t.Ended.Before(latest(t.Assigned, t.Started)) || t.Ended.After(s.now) || !t.Started.IsZero() && t.Started.Before(t.Assigned) {

@@ -144,7 +144,7 @@ func (s *State) Name(id sweeps.SweepID, name string) {
 // they have had nobody to report to.
 func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 	sw := s.adopt(sub)
-	s.settled = false
+	s.settled, s.ticked = false, now
 	unstarted := int64(0)
 	for _, t := range trials {
 		switch t.State {
@@ -328,6 +328,7 @@ func (s *State) NextWake() time.Time {
 	}
 	if !s.expiry.IsZero() {
 		sooner(s.expiry)
+		sooner(s.ticked.Add(s.cfg.pulse()))
 	}
 	for _, sw := range s.order {
 		// A trial whose wait was over at the last Tick waits for a worker, not for time.

@@ -11,6 +11,9 @@ import (
 // refused submit, say), not a failure of the dispatcher, and an event that is refused
 // changes nothing.
 func (s *State) Step(now time.Time, ev Event) error {
+	if s.ticked.IsZero() {
+		s.ticked = now // the first turn
+	}
 	switch ev.(type) {
 	case Alive, Started, Checkpointed: // nothing becomes free by these, and nothing ready
 	default:
@@ -126,6 +129,7 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 }
 
 func (s *State) onTick(now time.Time) {
+	s.excuse(now)
 	s.ticked = now
 	s.expire(now)
 	for _, sw := range s.inOrder() {

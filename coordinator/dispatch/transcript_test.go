@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	found SWEEP [FIRST] [ORIGIN…]   the answer to a lookup: for each of the trials - or SWEEP/INDEX#ATTEMPT
 //	cancel SWEEP, pause SWEEP, resume SWEEP
 //	remove SWEEP                    if it has ended
-//	rerun SWEEP                     its failed trials, as the coordinator does
+//	rerun SWEEP                     its failed and cancelled trials, as the coordinator does
 //	hello WORKER slots=N [prefetch=N] [burst=N] [cpus=N] [holds=ATTEMPT,…]
 //	alive WORKER, gone WORKER, drain WORKER    of its latest session, or of session=N
 //	aside WORKER, admit WORKER      a user's word on it
@@ -40,7 +40,8 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	started WORKER ATTEMPT
 //	exited WORKER ATTEMPT CLASS [MESSAGE]
 //	returned WORKER ATTEMPT
-//	wait DURATION                   and a tick
+//	wait DURATION                   with a tick whenever one is due
+//	stall DURATION                  in which nothing is done, and a tick
 //	crash                           the coordinator begins anew from what was committed
 //
 // where ATTEMPT is SWEEP/INDEX#NUMBER. After every event the invariants hold.
@@ -199,6 +200,12 @@ func (s *story) event(line string) string {
 		if err != nil {
 			s.t.Fatalf("%q: %v", line, err)
 		}
+		return s.wait(d)
+	case "stall":
+		d, err := time.ParseDuration(arg(0))
+		if err != nil {
+			s.t.Fatalf("%q: %v", line, err)
+		}
 		s.now = s.now.Add(d)
 		ev = Tick{}
 	case "crash":
@@ -209,6 +216,23 @@ func (s *story) event(line string) string {
 	}
 	return s.step(ev)
 }
+
+// wait lets time pass, and says what came of it.
+func (s *story) wait(d time.Duration) string {
+	var out strings.Builder
+	for end := s.now.Add(d); s.now.Before(end); {
+		s.now = s.now.Add(min(s.cfg.pulse(), end.Sub(s.now)))
+		if said := s.step(Tick{}); said != nothing {
+			out.WriteString(said)
+		}
+	}
+	if out.Len() == 0 {
+		return nothing
+	}
+	return out.String()
+}
+
+const nothing = "nothing\n"
 
 // step applies an event, as the coordinator's loop does, and says what came of it.
 func (s *story) step(ev Event) string {
@@ -248,7 +272,7 @@ func (s *story) step(ev Event) string {
 		s.t.Error(err)
 	}
 	if out.Len() == 0 {
-		return "nothing\n"
+		return nothing
 	}
 	return out.String()
 }
@@ -395,7 +419,7 @@ func (s *story) rerun(id sweeps.SweepID) Event {
 	sub.Sweep = s.sweeps[id].Clone()
 	ev := Rerun{Submit: sub}
 	for _, t := range s.rows(id) {
-		if t.State == sweeps.TrialFailed {
+		if t.State == sweeps.TrialFailed || t.State == sweeps.TrialCancelled {
 			ev.Trials = append(ev.Trials, t)
 		}
 	}

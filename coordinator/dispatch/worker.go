@@ -140,6 +140,28 @@ func (s *State) noteLease(w *worker) {
 	}
 }
 
+// pulse is how often a Tick comes at least while there are leases, so that one that comes late
+// shows that the coordinator itself did not run: it was stopped, or its store was stuck.
+func (c Config) pulse() time.Duration { return c.Lease / 10 }
+
+// excuse extends the leases by the time in which nobody could be heard, for that was the
+// coordinator's doing. What was said meanwhile is still to be read.
+func (s *State) excuse(now time.Time) {
+	deaf := now.Sub(s.ticked)
+	if deaf <= 2*s.cfg.pulse() {
+		return
+	}
+	for _, w := range s.byID {
+		end := w.lease.Add(deaf)
+		if fresh := now.Add(s.cfg.Lease); end.After(fresh) {
+			end = fresh
+		}
+		if !w.lease.IsZero() {
+			w.lease = latest(w.lease, end)
+		}
+	}
+}
+
 // expire takes the attempts of workers whose lease has ended away from them.
 func (s *State) expire(now time.Time) {
 	if s.expiry.After(now) {
