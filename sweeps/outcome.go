@@ -61,6 +61,10 @@ func (c Class) Retryable() bool {
 	}
 }
 
+// Resumable reports whether a later attempt may go on from the checkpoint that one left which
+// ended so: another could end differently, or a user stopped it and may have it run again.
+func (c Class) Resumable() bool { return c.Retryable() || c == ClassCancelled }
+
 // Charged reports whether an attempt that ended so counts against the sweep's
 // retries. What the worker or the machine did is not charged to the trial.
 func (c Class) Charged() bool { return c != ClassLost && c != ClassPreempted }

@@ -84,6 +84,9 @@ func TestClasses(t *testing.T) {
 		if c.Retryable() != slices.Contains(retryable, c) {
 			t.Errorf("%s: Retryable() = %t", c, c.Retryable())
 		}
+		if c.Resumable() != (c.Retryable() || c == "cancelled") {
+			t.Errorf("%s: Resumable() = %t", c, c.Resumable())
+		}
 		if c.Charged() == slices.Contains(free, c) {
 			t.Errorf("%s: Charged() = %t", c, c.Charged())
 		}

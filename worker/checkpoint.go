@@ -284,7 +284,7 @@ func (at *attempt) mayOwe(out sweeps.Outcome) bool {
 		if spec.Keep == (sweeps.Keep{}) && spec.Continue == "" {
 			return false
 		}
-	case !out.Class.Retryable():
+	case !out.Class.Resumable():
 		return false
 	}
 	st, err := os.Stat(exec.ReportFile(at.dir))

@@ -222,6 +222,19 @@ func TestCheckpointsThatAreNotBrought(t *testing.T) {
 	}
 }
 
+// What a user stopped may be run again, from where it was.
+func TestLastCheckpointOfACancelledTrialIsBrought(t *testing.T) {
+	d := &depot{}
+	c, _ := d.setup(t, t.TempDir())
+	m := shell(0, saves+"trap 'step; save; exit 1' TERM; echo ready; while :; do sleep 0.01; done")
+	c.start(m)
+	c.until("the trap", func() bool { return c.logs[m.Ref]["stdout"] == "ready\n" })
+	c.stop(m.Ref)
+	if out := c.ended(m.Ref); out.Class != sweeps.ClassCancelled || d.steps(m.Ref) != "[1]" {
+		t.Errorf("ended as %+v, and brought were %s", out, d.steps(m.Ref))
+	}
+}
+
 // What is asked for is brought although the trial ended well.
 func TestFinalCheckpointIsBroughtIfItIsKept(t *testing.T) {
 	d := &depot{}

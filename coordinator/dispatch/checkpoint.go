@@ -66,7 +66,7 @@ func (s *State) retain(sw *sweep, t *sweeps.Trial) {
 		return
 	}
 	keep := sw.policy.Keep.Last
-	if t.State != sweeps.TrialFinished && t.Outcome.Class.Retryable() {
+	if t.State != sweeps.TrialFinished && t.Outcome.Class.Resumable() {
 		keep = max(keep, 1) // it may be rerun
 	}
 	if len(t.Checkpoints) > keep {

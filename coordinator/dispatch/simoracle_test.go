@@ -201,7 +201,10 @@ func (s *sim) checkCheckpoints(before map[sweeps.TrialKey]*sweeps.Trial, old, t 
 		}
 		from = before[key]
 	}
-	if from == nil || from.State.Terminal() || t.State.Terminal() || len(from.Checkpoints) == 0 || t.Outcome.Class != "" && !t.Outcome.Class.Retryable() {
+	// A trial that was cancelled, or failed so that another attempt could end differently, is
+	// rerun from where it was.
+	resumable := t.Outcome.Class == "" || t.Outcome.Class.Resumable()
+	if from == nil || len(from.Checkpoints) == 0 || t.State == sweeps.TrialFinished || !resumable {
 		return
 	}
 	if len(t.Checkpoints) == 0 || t.Checkpoints[0].Step < from.Checkpoints[0].Step {
