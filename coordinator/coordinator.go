@@ -226,6 +226,11 @@ func (c *Coordinator) turn(ctx context.Context, state *dispatch.State, batch []r
 	} else {
 		c.fence.update(changes.Trials)
 		c.drop(c.checkpoints.update(changes))
+		for _, r := range batch {
+			if h, is := r.event.(dispatch.Hello); is {
+				c.links.greet(h)
+			}
+		}
 		c.links.deliver(effects)
 		c.asked(changes, effects)
 	}

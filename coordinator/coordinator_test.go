@@ -571,6 +571,44 @@ func TestLease(t *testing.T) {
 	})
 }
 
+// A worker that was cut off for longer than its lease goes on with what nobody else began, and what
+// its last connection still said does not come between: neither where it is heard in the same turn
+// as the new one, nor where it is heard in the turn before.
+func TestCutOffWorkerGoesOn(t *testing.T) {
+	for _, dialled := range []time.Duration{600 * time.Millisecond, 1500 * time.Millisecond} {
+		t.Run(dialled.String(), func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.submit("s", 2, "")
+				m := w.connect("a", 2)
+				m.wantSaid("start s/0#1, start s/1#1")
+				m.Started(at("s", 0, 1), 0)
+				m.points(at("s", 0, 1), 0, 3)
+				m.wantSaid("points of s/0#1 below 1")
+				time.Sleep(2 * lease)
+				w.want("s", sweeps.SweepRunning, "0 pending 1, 1 pending 1")
+				w.store.Decide = func(dispatch.Changes) storetest.Verdict {
+					time.Sleep(time.Second)
+					return storetest.Pass
+				}
+				go func() { _, _ = w.Pause(w.Context(), "s") }()
+				time.Sleep(500 * time.Millisecond)
+				m.exit(at("s", 0, 1), sweeps.ClassOK)
+				go func() { _, _ = w.Resume(w.Context(), "s") }()
+				time.Sleep(dialled - 500*time.Millisecond)
+				m = w.connect("a", 2, at("s", 0, 1), at("s", 1, 1))
+				m.wantSaid("")
+				w.want("s", sweeps.SweepRunning, "0 running 1 on a loss 3, 1 running 1 on a")
+				m.points(at("s", 0, 1), 1, 2)
+				m.wantSaid("points of s/0#1 below 2")
+				m.exit(at("s", 0, 1), sweeps.ClassOK)
+				time.Sleep(2 * time.Second)
+				m.wantSaid("forget s/0#1")
+				w.want("s", sweeps.SweepRunning, "0 finished 1 loss 2, 1 running 1 on a")
+			})
+		})
+	}
+}
+
 // A coordinator whose store is stuck for longer than the lease has not listened: that is no
 // silence of the workers.
 func TestLeaseOutlastsAStall(t *testing.T) {

@@ -17,7 +17,10 @@ type Session struct {
 	worker sweeps.WorkerID
 	number uint64
 	out    outbox
-	last   time.Time // of the last sign of life that was passed on; the receiver's own
+	// greeted says that its Hello was applied. What is said to the worker before that is not for
+	// this session, which begins with all that the worker should do. Guarded by links.mu.
+	greeted bool
+	last    time.Time // of the last sign of life that was passed on; the receiver's own
 }
 
 // links are the sessions that are open.
@@ -177,6 +180,15 @@ type (
 	}
 )
 
+// greet lets a session take effects.
+func (l *links) greet(h dispatch.Hello) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.open[h.Worker.ID]; s != nil && s.number == h.Session {
+		s.greeted = true
+	}
+}
+
 // deliver puts effects into the outboxes of the workers that are connected. Those of
 // others are dropped: a worker that comes back is told what it should hold.
 func (l *links) deliver(effects []dispatch.Effect) {
@@ -204,7 +216,7 @@ func (l *links) deliver(effects []dispatch.Effect) {
 }
 
 func (l *links) put(id sweeps.WorkerID, m any) {
-	if s := l.open[id]; s != nil {
+	if s := l.open[id]; s != nil && s.greeted {
 		s.out.put(m)
 	}
 }

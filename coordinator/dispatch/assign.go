@@ -157,10 +157,10 @@ func (sw *sweep) startsBeside(now time.Time) bool {
 // first of all one that wants a worker like this to itself, else the one at the cursor.
 func (s *State) take(now time.Time, sw *sweep, w *worker) *sweeps.Trial {
 	if len(w.running) == 0 && sw.waiting.alone.due(now) {
-		return sw.waiting.alone.pop()
+		return sw.waiting.pop(&sw.waiting.alone)
 	}
 	if sw.waiting.shared.due(now) {
-		return sw.waiting.shared.pop()
+		return sw.waiting.pop(&sw.waiting.shared)
 	}
 	p := sw.head
 	sw.head = nil

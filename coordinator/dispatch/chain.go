@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"slices"
 	"time"
 
 	"swath/sweeps"
@@ -76,5 +75,5 @@ func (sw *sweep) capped() bool { return sw.policy.RunCap > 0 && sw.Dispatched >=
 
 // has reports whether the trial is in memory, running or waiting.
 func (sw *sweep) has(i int64) bool {
-	return sw.running[i] != nil || slices.ContainsFunc(sw.waiting.all(), func(t *sweeps.Trial) bool { return t.Index == i })
+	return sw.running[i] != nil || sw.waiting.find(i) != nil
 }

@@ -21,12 +21,7 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 	if t := sw.running[key.Index]; t != nil {
 		return s.explainRunning(now, t)
 	}
-	var waiting *sweeps.Trial
-	for _, t := range sw.waiting.all() {
-		if t.Index == key.Index {
-			waiting = t
-		}
-	}
+	waiting := sw.waiting.find(key.Index)
 	if waiting == nil && sw.goesOn(key.Index) {
 		return s.explainChain(sw, key.Index)
 	}

@@ -89,6 +89,18 @@ func (w *worker) settleIn(t *sweeps.Trial, needs sweeps.Resources) (ok bool) {
 	return ok
 }
 
+// couldPlace reports whether a trial that asks for this can have these devices.
+func (w *worker) couldPlace(shares []sweeps.GPUShare, needs sweeps.Resources) bool {
+	used := w.load()
+	for _, share := range shares {
+		i := slices.IndexFunc(w.GPUs, func(g sweeps.GPU) bool { return g.ID == share.GPU })
+		if i >= 0 && !share.In(w.GPUs[i], used[share.GPU], needs) {
+			return false
+		}
+	}
+	return len(shares) == needs.GPUCount()
+}
+
 // occupy notes what a trial has.
 func (w *worker) occupy(key sweeps.TrialKey, shares []sweeps.GPUShare) {
 	if w.places == nil {

@@ -10,7 +10,16 @@ import (
 
 // waiting holds a sweep's pending trials that had an attempt before. Those that want a
 // worker to themselves are apart from the others, which need not wait until there is one.
-type waiting struct{ shared, alone retryQueue }
+type waiting struct {
+	shared, alone retryQueue
+	by            map[int64]*waiter // both, by the trial's index
+}
+
+// waiter is a trial's place in its queue.
+type waiter struct {
+	*sweeps.Trial
+	at int
+}
 
 // of returns the queue that a trial belongs in.
 func (w *waiting) of(t *sweeps.Trial) *retryQueue {
@@ -20,29 +29,57 @@ func (w *waiting) of(t *sweeps.Trial) *retryQueue {
 	return &w.shared
 }
 
-func (w *waiting) push(t *sweeps.Trial) { heap.Push(w.of(t), t) }
+func (w *waiting) push(t *sweeps.Trial) {
+	if w.by == nil {
+		w.by = map[int64]*waiter{}
+	}
+	p := &waiter{Trial: t}
+	w.by[t.Index] = p
+	heap.Push(w.of(t), p)
+}
+
+// find returns the trial of an index; nil if it does not wait.
+func (w *waiting) find(i int64) *sweeps.Trial {
+	if p := w.by[i]; p != nil {
+		return p.Trial
+	}
+	return nil
+}
 
 // remove takes a trial out, wherever it stands.
 func (w *waiting) remove(t *sweeps.Trial) {
-	q := w.of(t)
-	if i := slices.Index(*q, t); i >= 0 {
-		heap.Remove(q, i)
+	if p := w.by[t.Index]; p != nil && p.Trial == t {
+		heap.Remove(w.of(t), p.at)
+		delete(w.by, t.Index)
 	}
 }
 
-func (w *waiting) len() int { return len(w.shared) + len(w.alone) }
+// pop takes the first trial of one of the queues out.
+func (w *waiting) pop(q *retryQueue) *sweeps.Trial {
+	t := q.peek()
+	w.remove(t)
+	return t
+}
+
+func (w *waiting) len() int { return len(w.by) }
 
 // all are the trials that wait, in no order.
-func (w *waiting) all() []*sweeps.Trial { return slices.Concat(w.shared, w.alone) }
+func (w *waiting) all() []*sweeps.Trial {
+	list := make([]*sweeps.Trial, 0, w.len())
+	for _, p := range slices.Concat(w.shared, w.alone) {
+		list = append(list, p.Trial)
+	}
+	return list
+}
 
 // retryQueue is a heap: the trial that may start earliest is first.
-type retryQueue []*sweeps.Trial
+type retryQueue []*waiter
 
 func (q retryQueue) peek() *sweeps.Trial {
 	if len(q) == 0 {
 		return nil
 	}
-	return q[0]
+	return q[0].Trial
 }
 
 // due reports whether a trial may start now.
@@ -50,8 +87,6 @@ func (q retryQueue) due(now time.Time) bool {
 	t := q.peek()
 	return t != nil && !t.NotBefore.After(now)
 }
-
-func (q *retryQueue) pop() *sweeps.Trial { return heap.Pop(q).(*sweeps.Trial) }
 
 // Len, Less, Swap, Push and Pop implement heap.Interface.
 func (q retryQueue) Len() int { return len(q) }
@@ -61,14 +96,21 @@ func (q retryQueue) Less(i, j int) bool {
 	}
 	return q[i].Index < q[j].Index
 }
-func (q retryQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *retryQueue) Push(x any)   { *q = append(*q, x.(*sweeps.Trial)) }
+func (q retryQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].at, q[j].at = i, j
+}
+func (q *retryQueue) Push(x any) {
+	p := x.(*waiter)
+	p.at = len(*q)
+	*q = append(*q, p)
+}
 func (q *retryQueue) Pop() any {
 	old := *q
-	t := old[len(old)-1]
+	p := old[len(old)-1]
 	old[len(old)-1] = nil
 	*q = old[:len(old)-1]
-	return t
+	return p
 }
 
 // backoff is the wait after a trial's n-th charged failure, n ≥ 1.

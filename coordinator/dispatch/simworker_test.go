@@ -303,6 +303,14 @@ func (s *sim) connect(w *simWorker) {
 			h.GPUs[ref] = a.gpus
 		}
 	}
+	before := s.state.workers[w.ID]
+	shared := before == nil || before.alone == nil
+	lost := map[sweeps.AttemptRef]bool{} // that are its own as long as nobody else begins the trial
+	for _, ref := range h.Attempts {
+		t := s.disk.trials[ref.TrialKey]
+		lost[ref] = shared && t != nil && t.State == sweeps.TrialPending && t.Attempt == ref.Attempt && t.Worker == w.ID &&
+			t.Outcome.Class == sweeps.ClassLost && !t.Alone && !s.subs[ref.Sweep].Policy.Needs.WantsGPU()
+	}
 	known := map[sweeps.AttemptRef]bool{} // to have begun here
 	for _, t := range s.disk.trials {
 		if t.State == sweeps.TrialRunning && t.Worker == w.ID && !t.Started.IsZero() {
@@ -329,6 +337,9 @@ func (s *sim) connect(w *simWorker) {
 		mine := t != nil && t.State == sweeps.TrialRunning && t.Attempt == ref.Attempt && t.Worker == w.ID
 		if !mine && !forgets[ref] {
 			s.failf("%s came with %v, which is over, and is not told so", w.ID, ref)
+		}
+		if lost[ref] && !mine {
+			s.failf("%s came back with %v, of which no other attempt was begun, and that is not its own again", w.ID, ref)
 		}
 	}
 }

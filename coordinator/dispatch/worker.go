@@ -10,11 +10,14 @@ import (
 
 // onHello reconciles what the worker holds with what it should hold. Afterwards both
 // agree: what the worker runs and should not is forgotten, what it should run and never
-// received is sent again, and what it had started and has lost goes elsewhere.
+// received is sent again, and what it had started and has lost goes elsewhere. What was
+// taken for lost, and nobody else has begun meanwhile, is its own again.
 func (s *State) onHello(now time.Time, e Hello) {
 	w := s.workers[e.Worker.ID]
 	if w == nil {
 		w = s.meet(e.Worker.ID, e.Worker.Name)
+	} else if w.session > e.Session {
+		return // another connection came after this one, and was faster
 	} else if w.connected && w.session != e.Session {
 		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})
 	}
@@ -23,21 +26,22 @@ func (s *State) onHello(now time.Time, e Hello) {
 	w.lease = now.Add(s.cfg.Lease)
 	s.noteLease(w)
 
+	s.unsay(w.ID)
 	held := make(map[sweeps.AttemptRef]bool, len(e.Attempts))
-	for _, ref := range e.Attempts {
-		held[ref] = true
-		if !s.Live(w.ID, ref) {
-			s.send(Forget{w.ID, ref})
-		}
-	}
-	s.requeue(w)
-	s.index.note(w)
 	w.places = nil
 	for ref, shares := range e.GPUs {
 		if s.Live(w.ID, ref) {
 			w.occupy(ref.TrialKey, shares)
 		}
 	}
+	for _, ref := range e.Attempts {
+		held[ref] = true
+		if !s.Live(w.ID, ref) && !s.regain(w, ref, e.GPUs[ref]) {
+			s.send(Forget{w.ID, ref})
+		}
+	}
+	s.requeue(w)
+	s.index.note(w)
 	for _, key := range sortedKeys(w.running) {
 		t := w.running[key]
 		sw := s.sweeps[key.Sweep]
@@ -76,6 +80,50 @@ func (s *State) onHello(now time.Time, e Hello) {
 	s.holdBack(w, e.Hold)
 	// What had been recalled before may not have heard of it.
 	s.recallQueued(w, func(t *sweeps.Trial) bool { return w.aside != "" || s.sweeps[t.Sweep].State == sweeps.SweepPaused })
+}
+
+// unsay takes back what was to be said to a worker before it presented itself: it would come
+// after that, and was meant for who had not.
+func (s *State) unsay(id sweeps.WorkerID) {
+	s.effects = slices.DeleteFunc(s.effects, func(e Effect) bool {
+		switch e := e.(type) {
+		case Start:
+			return e.Worker == id
+		case Stop:
+			return e.Worker == id
+		case Recall:
+			return e.Worker == id
+		case Forget:
+			return e.Worker == id
+		}
+		return false
+	})
+}
+
+// regain gives a worker an attempt again that was taken for lost with it, and that it holds, if
+// the trial still waits for another one. That attempt goes on, or has ended and is still to be
+// reported.
+func (s *State) regain(w *worker, ref sweeps.AttemptRef, shares []sweeps.GPUShare) bool {
+	sw := s.sweeps[ref.Sweep]
+	if sw == nil {
+		return false
+	}
+	t := sw.waiting.find(ref.Index)
+	if t == nil || t.Attempt != ref.Attempt || t.Worker != w.ID || t.Outcome.Class != sweeps.ClassLost {
+		return false
+	}
+	if w.alone != nil || t.Alone && len(w.running) > 0 || !w.couldPlace(shares, sw.policy.Needs) {
+		return false // what it has was given to others
+	}
+	sw.waiting.remove(t)
+	s.move(sw, t, sweeps.TrialRunning)
+	t.Outcome, t.Metrics, t.Ended, t.NotBefore = sweeps.Outcome{}, nil, time.Time{}, time.Time{}
+	t.Losses = max(0, t.Losses-1)
+	s.hold(sw, w, t)
+	if len(shares) > 0 {
+		w.occupy(t.TrialKey, shares)
+	}
+	return true
 }
 
 func (s *State) onAlive(now time.Time, e Alive) {
