@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"swath/proto/wire"
@@ -73,6 +74,7 @@ type attempt struct {
 	}
 	trimmed map[string]trimmed // by stream; see logs.go
 	saving  saving             // see checkpoint.go
+	cached  atomic.Bool        // a bundle of the trial may be in the cache
 	prefix  int64              // how much of the report is of the checkpoint that it began with
 	warned  int                // how many warnings about the report were logged; the reporter's
 }
@@ -397,6 +399,9 @@ func (at *attempt) writeRecord() {
 
 // clear keeps the artifacts and removes the rest.
 func (at *attempt) clear() {
+	if at.cached.Load() && !at.mayReturn() {
+		at.agent.cache.drop(trialName(at.start.Ref.TrialKey))
+	}
 	if at.dir == "" {
 		return
 	}

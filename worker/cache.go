@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,22 +19,36 @@ import (
 )
 
 // cache holds the bundles that were brought to the coordinator lately, or fetched from it:
-// a trial whose next attempt comes to the same worker need not be sent its checkpoint.
+// a trial whose next attempt comes to the same worker need not be sent its checkpoint. It has
+// the last one of a trial only, and none of one that has come to its end; nothing is lost with
+// it, so it is emptied where the disk has no room. Whether a trial that failed is tried again the
+// worker does not know: after a while its bundle goes, too.
 type cache struct {
 	dir  string
 	most int // bundles to hold
 
-	mu sync.Mutex // held while a bundle is fetched, unpacked or removed
+	mu sync.Mutex // held while files are named, opened or removed
 }
 
 // packedSuffix is at the end of the names of bundles that have not been brought yet, and
-// partSuffix of those that were not wholly fetched. The others' names are their digests.
+// partSuffix of those that were not wholly fetched. The others are named by digest and trial.
 const (
 	packedSuffix = ".packed"
 	partSuffix   = ".part"
 )
 
-var goodDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var (
+	goodDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	goodBundle = regexp.MustCompile(`^[0-9a-f]{64}\.`)
+)
+
+// bundleName is the name of a trial's bundle.
+func bundleName(digest, trial string) string { return digest + "." + trial }
+
+// belongs reports whether a bundle of that name is the trial's.
+func belongs(name, trial string) bool {
+	return goodBundle.MatchString(name) && name == bundleName(name[:64], trial)
+}
 
 // open makes the directory and removes what an earlier agent did not finish.
 func (c *cache) open() error {
@@ -45,76 +60,134 @@ func (c *cache) open() error {
 		return err
 	}
 	for _, e := range entries {
-		if !goodDigest.MatchString(e.Name()) {
+		if !goodBundle.MatchString(e.Name()) {
 			_ = os.Remove(filepath.Join(c.dir, e.Name())) // the next agent tries again
 		}
 	}
 	return nil
 }
 
-// keep takes a bundle into the cache, under its digest.
-func (c *cache) keep(file, digest string) {
+// keep takes a bundle into the cache, as the trial's only one.
+func (c *cache) keep(file, digest, trial string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if os.Rename(file, filepath.Join(c.dir, digest)) != nil {
-		_ = os.Remove(file) // it is but a copy
-	}
-	c.prune()
+	c.put(file, digest, trial)
 }
 
-// prune removes the oldest bundles. The caller holds mu.
-func (c *cache) prune() {
+// put is keep; the caller holds mu.
+func (c *cache) put(file, digest, trial string) {
+	to := bundleName(digest, trial)
+	if os.Rename(file, filepath.Join(c.dir, to)) != nil {
+		_ = os.Remove(file) // it is but a copy
+	}
+	for _, info := range c.list() {
+		if belongs(info.Name(), trial) && info.Name() != to {
+			_ = os.Remove(filepath.Join(c.dir, info.Name()))
+		}
+	}
+	if list := c.list(); len(list) > c.most {
+		for _, info := range list[c.most:] {
+			_ = os.Remove(filepath.Join(c.dir, info.Name()))
+		}
+	}
+}
+
+// list returns the bundles, the latest first. The caller holds mu.
+func (c *cache) list() (files []fs.FileInfo) {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
-		return
+		return nil
 	}
-	var files []fs.FileInfo
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && goodDigest.MatchString(e.Name()) {
+		if info, err := e.Info(); err == nil && goodBundle.MatchString(e.Name()) {
 			files = append(files, info)
 		}
 	}
 	slices.SortFunc(files, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
-	for _, info := range files[min(len(files), c.most):] {
-		_ = os.Remove(filepath.Join(c.dir, info.Name()))
-	}
+	return files
 }
 
-// unpack unpacks the bundle of a digest, which is fetched if need be.
-func (c *cache) unpack(ctx context.Context, t Transfer, from sweeps.Checkpoint, dir, report string) (fetched bool, err error) {
+// drop removes what the cache has of a trial.
+func (c *cache) drop(trial string) {
+	c.remove(func(info fs.FileInfo) bool { return belongs(info.Name(), trial) })
+}
+
+// expire removes what was neither brought nor used since then.
+func (c *cache) expire(since time.Time) {
+	c.remove(func(info fs.FileInfo) bool { return info.ModTime().Before(since) })
+}
+
+// empty removes everything, and reports whether there was anything.
+func (c *cache) empty() bool { return c.remove(func(fs.FileInfo) bool { return true }) }
+
+func (c *cache) remove(which func(fs.FileInfo) bool) (any bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	file := filepath.Join(c.dir, from.Digest)
+	for _, info := range c.list() {
+		if which(info) {
+			any = os.Remove(filepath.Join(c.dir, info.Name())) == nil || any
+		}
+	}
+	return any
+}
+
+// find opens the bundle of a digest, whichever trial left it: from now on it is this trial's.
+// It returns nil if there is none.
+func (c *cache) find(digest, trial string) *os.File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, info := range c.list() {
+		if !strings.HasPrefix(info.Name(), digest) {
+			continue
+		}
+		file := filepath.Join(c.dir, info.Name())
+		now := time.Now()
+		_ = os.Chtimes(file, now, now) // it is the last to be removed
+		c.put(file, digest, trial)
+		f, err := os.Open(filepath.Join(c.dir, bundleName(digest, trial)))
+		if err != nil {
+			return nil
+		}
+		return f
+	}
+	return nil
+}
+
+// unpack unpacks the bundle of a digest, which is fetched if need be. part is a file for that.
+func (c *cache) unpack(ctx context.Context, t Transfer, from sweeps.Checkpoint, trial, part, dir, report string) (fetched bool, err error) {
 	if !goodDigest.MatchString(from.Digest) {
 		return false, fmt.Errorf("%w: %.80q is no digest", sweeps.ErrInvalid, from.Digest)
 	}
-	if bundle.Verify(file, from.Digest) != nil {
-		fetched = true
-		if err := c.fetch(ctx, t, from.Digest, file); err != nil {
-			return true, err
+	if f := c.find(from.Digest, trial); f != nil {
+		err := bundle.Verify(f.Name(), from.Digest)
+		if err == nil {
+			err = bundle.Unpack(f, dir, report)
 		}
+		if err = errors.Join(err, f.Close()); err == nil {
+			return false, nil
+		}
+		c.empty() // it is damaged, or there was no room for what is in it
 	}
-	now := time.Now()
-	_ = os.Chtimes(file, now, now) // it is the last to be pruned
-	f, err := os.Open(file)
+	if err := c.fetch(ctx, t, from.Digest, part); err != nil {
+		return true, err
+	}
+	f, err := os.Open(part)
 	if err != nil {
-		return fetched, err
+		return true, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	err = bundle.Unpack(f, dir, report)
-	c.prune()
-	return fetched, err
+	err = errors.Join(bundle.Unpack(f, dir, report), f.Close())
+	c.keep(part, from.Digest, trial)
+	return true, err
 }
 
-// fetch reads a bundle from the coordinator, for as long as it takes. What came before a
-// connection broke is not read again.
-func (c *cache) fetch(ctx context.Context, t Transfer, digest, file string) error {
-	part := file + partSuffix
+// fetch reads a bundle from the coordinator into a file, for as long as it takes. What came
+// before a connection broke is not read again.
+func (c *cache) fetch(ctx context.Context, t Transfer, digest, part string) error {
 	for damaged := 0; ; {
 		err := fetchRest(ctx, t, digest, part)
 		if err == nil {
 			if err = bundle.Verify(part, digest); err == nil {
-				return os.Rename(part, file)
+				return nil
 			}
 			_ = os.Remove(part)
 			if damaged++; damaged > 1 {
@@ -163,7 +236,9 @@ func (at *attempt) resume() {
 		}
 	}()
 	report, dir := exec.ReportFile(at.dir), exec.CheckpointDir(at.dir)
-	fetched, err := a.cache.unpack(ctx, a.cfg.Transfer, *from, dir, report)
+	part := filepath.Join(a.cache.dir, filepath.Base(at.dir)+partSuffix)
+	at.cached.Store(true)
+	fetched, err := a.cache.unpack(ctx, a.cfg.Transfer, *from, trialName(at.start.Ref.TrialKey), part, dir, report)
 	if err == nil {
 		var st fs.FileInfo
 		if st, err = os.Stat(report); err == nil {

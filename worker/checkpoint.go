@@ -62,6 +62,9 @@ type packed struct {
 // times as long as the last one took.
 const costShare = 20
 
+// maxUnused is how long a bundle stays in the cache that nobody uses.
+const maxUnused = time.Hour
+
 // maxUploads is how often a coordinator that is there may fail to take a checkpoint.
 const maxUploads = 5
 
@@ -71,6 +74,7 @@ func (a *Agent) bringCheckpoints(ctx context.Context) {
 		return
 	}
 	open := map[*attempt]bool{} // those with something to be dropped in the end
+	var tidied time.Time
 	tick := time.NewTicker(a.times.look)
 	defer tick.Stop()
 	for {
@@ -93,6 +97,10 @@ func (a *Agent) bringCheckpoints(ctx context.Context) {
 				at.dropPacked()
 				delete(open, at)
 			}
+		}
+		if now := time.Now(); now.Sub(tidied) > time.Minute {
+			tidied = now
+			a.cache.expire(now.Add(-maxUnused))
 		}
 	}
 }
@@ -170,13 +178,18 @@ func (at *attempt) pack() {
 	lines, err := at.linesUpTo(last.at)
 	var info bundle.Info
 	if err == nil {
+		at.agent.cache.drop(trialName(at.start.Ref.TrialKey)) // there need not be room for both
+		info, err = bundle.Pack(file, exec.CheckpointDir(at.dir), last.Name, lines)
+	}
+	ahead := errors.Is(err, fs.ErrNotExist) || errors.Is(err, bundle.ErrChanged) // is the trainer: the next one will do
+	if err != nil && !ahead && at.agent.cache.empty() {
 		info, err = bundle.Pack(file, exec.CheckpointDir(at.dir), last.Name, lines)
 	}
 	if err != nil {
 		s.packed = nil // its file was overwritten
 		level := at.log.Warn
-		if at.isForgotten() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, bundle.ErrChanged) {
-			level = at.log.Info // the trainer is ahead; the next one will do
+		if at.isForgotten() || ahead {
+			level = at.log.Info
 		}
 		level("a checkpoint is not kept", "checkpoint", last.Name, "step", last.Step, "err", err)
 		return
@@ -218,7 +231,12 @@ func (at *attempt) upload(ctx context.Context) (done bool) {
 	switch {
 	case err == nil && refused == "":
 		log.Info("checkpoint kept by the coordinator")
-		a.cache.keep(s.packed.file, s.packed.ckpt.Digest)
+		if at.mayReturn() {
+			at.cached.Store(true)
+			a.cache.keep(s.packed.file, s.packed.ckpt.Digest, trialName(at.start.Ref.TrialKey))
+		} else {
+			_ = os.Remove(s.packed.file) // the next agent removes what is left
+		}
 		s.packed = nil
 		return true
 	case err == nil:
@@ -289,6 +307,20 @@ func (at *attempt) mayOwe(out sweeps.Outcome) bool {
 	}
 	st, err := os.Stat(exec.ReportFile(at.dir))
 	return err == nil && st.Size() > 0
+}
+
+// mayReturn reports whether another attempt may go on from the checkpoint of this one on the
+// same worker, before long.
+func (at *attempt) mayReturn() bool {
+	_, out := at.progress()
+	switch {
+	case out == nil:
+		return true
+	case out.OK():
+		spec, err := at.agent.specs.get(at.start.Source, at.start.File)
+		return err == nil && spec.Continue != ""
+	}
+	return out.Class.Retryable()
 }
 
 // moved notes that an upload goes on.

@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"swath/proto/wire"
 	"swath/sweeps"
 )
 
@@ -213,9 +215,7 @@ func TestCheckpointsThatAreNotBrought(t *testing.T) {
 	r.stop()
 	entries, err := os.ReadDir(filepath.Join(r.home.dir, "checkpoints"))
 	for _, e := range entries {
-		if !goodDigest.MatchString(e.Name()) {
-			t.Errorf("%s is left behind", e.Name())
-		}
+		t.Errorf("%s is left behind", e.Name())
 	}
 	if err != nil {
 		t.Error(err)
@@ -245,5 +245,92 @@ func TestFinalCheckpointIsBroughtIfItIsKept(t *testing.T) {
 	c.ended(m.Ref)
 	if got := d.steps(m.Ref); got != "[2]" && got != "[1 2]" {
 		t.Errorf("brought were %s", got)
+	}
+}
+
+// cached are the trials whose bundles the worker holds.
+func cached(t *testing.T, a *Agent) string {
+	t.Helper()
+	entries, err := os.ReadDir(a.cache.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trials []string
+	for _, e := range entries {
+		if goodBundle.MatchString(e.Name()) {
+			trials = append(trials, e.Name()[65:])
+		}
+	}
+	return strings.Join(trials, " ")
+}
+
+// The cache has one bundle of a trial, and none of a trial that has come to its end.
+func TestCacheHoldsWhatMayBeNeeded(t *testing.T) {
+	d := &depot{}
+	c, r := d.setup(t, t.TempDir())
+	const waits = "step; save; step; save; while [ ! -e $dir/../end ]; do sleep 0.01; done; "
+	m := shell(0, saves+"i=0; while [ $i -lt 5 ]; do i=$((i + 1)); step; save; sleep 0.05; done; "+waits+"exit 1")
+	c.start(m)
+	eventually(t, "the last checkpoint", func() bool { return strings.HasSuffix(d.steps(m.Ref), "7]") && cached(t, r.Agent) != "" })
+	if got := cached(t, r.Agent); got != "s1-0" || d.steps(m.Ref) == "[7]" {
+		t.Errorf("cached are %q, and brought were %s", got, d.steps(m.Ref))
+	}
+	end := func(m wire.Start) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(attemptPath(r.Agent, m), "end"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.ended(m.Ref)
+		gone(t, attemptPath(r.Agent, m))
+	}
+	end(m)
+	if got := cached(t, r.Agent); got != "s1-0" {
+		t.Errorf("cached are %q, want that of a trial that may be tried again", got)
+	}
+	d.mu.Lock()
+	last := d.last
+	d.mu.Unlock()
+	next := shell(0, saves+waits)
+	next.Ref.Attempt, next.From = 2, &last
+	c.start(next)
+	eventually(t, "its own checkpoint", func() bool { return d.steps(next.Ref) == "[9]" && cached(t, r.Agent) != "" })
+	end(next)
+	if got := cached(t, r.Agent); got != "" || d.reads > 0 {
+		t.Errorf("cached are %q after %d reads, and the trial has finished", got, d.reads)
+	}
+}
+
+// What is kept for convenience goes before no more trials are taken.
+func TestCacheGivesWay(t *testing.T) {
+	d := &depot{}
+	c := newCoordinator(t)
+	t.Cleanup(c.check)
+	var a *Agent
+	var short, full atomic.Bool
+	a = newAgent(t, c, t.TempDir(), func(cfg *Config) {
+		cfg.Transfer, cfg.CheckpointEvery = d, 20*time.Millisecond
+		cfg.Room = func() string {
+			if short.Load() && cached(t, a) != "" {
+				return "no room"
+			}
+			return ""
+		}
+		cfg.Full = full.Load
+	})
+	a.times.look, a.times.room = 5*time.Millisecond, 5*time.Millisecond
+	r := run(t, a)
+	for i, low := range []*atomic.Bool{&short, &full} {
+		m := shell(int64(i), saves+"step; save; exit 1")
+		c.start(m)
+		c.ended(m.Ref)
+		if got := cached(t, a); got == "" {
+			t.Error("nothing is cached")
+		}
+		low.Store(true)
+		eventually(t, "an empty cache", func() bool { return cached(t, a) == "" })
+		if why := r.noRoom(); why != "" {
+			t.Errorf("no trials are taken: %s", why)
+		}
+		low.Store(false)
 	}
 }

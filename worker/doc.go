@@ -26,7 +26,7 @@
 //	                      batches.jsonl        in which order points were read; see source.go
 //	                      place.json           from where on they can be; see logs.go
 //	                      …                    what package exec keeps: report, output, process
-//	                  checkpoints/<digest>     those brought and fetched lately; see cache.go
+//	                  checkpoints/<digest>.<sweep>-<index>  those brought and fetched lately; see cache.go
 //	<home>/artifacts/<sweep name>/<index>/     what trials left in their artifact directory
 //
 // An agent takes the first n whose lock is free, so several share a machine and a home,

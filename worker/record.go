@@ -86,7 +86,12 @@ func readJSON(dir, name string, v any) error {
 
 // attemptDir is the name of an attempt's directory.
 func attemptDir(ref sweeps.AttemptRef) string {
-	return fmt.Sprintf("%s-%d-%d", safeName(string(ref.Sweep)), ref.Index, ref.Attempt)
+	return fmt.Sprintf("%s-%d", trialName(ref.TrialKey), ref.Attempt)
+}
+
+// trialName is what the names of a trial's files begin with.
+func trialName(key sweeps.TrialKey) string {
+	return fmt.Sprintf("%s-%d", safeName(string(key.Sweep)), key.Index)
 }
 
 // safeName returns a name that is one element of a path and that no two names share: s

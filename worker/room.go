@@ -30,7 +30,10 @@ func (a *Agent) look() {
 	a.lookFull()
 	var full string
 	if a.cfg.Room != nil {
-		full = a.cfg.Room()
+		// What is kept for convenience goes first.
+		if full = a.cfg.Room(); full != "" && a.cache.empty() {
+			full = a.cfg.Room()
+		}
 	}
 	a.mu.Lock()
 	was := a.full
@@ -57,6 +60,9 @@ func (a *Agent) noRoom() string {
 // lookFull asks whether the disk is full, and returns when it was last seen to be.
 func (a *Agent) lookFull() time.Time {
 	full := a.cfg.Full != nil && a.cfg.Full()
+	if full {
+		a.cache.empty()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if full {
