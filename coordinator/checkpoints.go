@@ -26,14 +26,22 @@ type checkpoints struct {
 	sizes   map[string]int64 // of the complete files, by digest
 	owners  map[owner]owned
 	names   map[string]int              // how many owners name a digest
-	busy    map[string]bool             // digests that are being uploaded
+	busy    map[string]*arriving        // what is being uploaded, by digest
 	parts   map[sweeps.TrialKey]string  // what each trial uploads, or did before its connection broke
 	refused map[sweeps.TrialKey]Refusal // the last checkpoint that was refused, if none was kept since
 }
 
+// arriving is the room that an upload under way takes: none any more when its file is whole.
+type arriving struct {
+	size int64 // of the whole
+	left int64 // have not arrived yet
+}
+
 // Quota bounds the space that checkpoints take.
 type Quota struct {
-	Total   int64 // bytes of all checkpoints; 0 for no bound
+	// Total is how many bytes all checkpoints may have, and all those that are on their way;
+	// 0 for no bound. What a checkpoint takes the place of stays until it has arrived.
+	Total   int64
 	Reserve int64 // bytes of the disk that are left to everything else
 }
 
@@ -93,7 +101,7 @@ func (k *checkpoints) load(store Store) error {
 	defer k.mu.Unlock()
 	k.sizes, k.owners, k.names = sizes, map[owner]owned{}, map[string]int{}
 	if k.busy == nil {
-		k.busy, k.parts, k.refused = map[string]bool{}, map[sweeps.TrialKey]string{}, map[sweeps.TrialKey]Refusal{}
+		k.busy, k.parts, k.refused = map[string]*arriving{}, map[sweeps.TrialKey]string{}, map[sweeps.TrialKey]Refusal{}
 	}
 	list, err := store.Sweeps()
 	if err != nil {
@@ -108,7 +116,7 @@ func (k *checkpoints) load(store Store) error {
 	}
 	var orphans []string
 	for digest := range sizes {
-		if k.names[digest] == 0 && !k.busy[digest] {
+		if k.names[digest] == 0 && k.busy[digest] == nil {
 			orphans = append(orphans, digest)
 		}
 	}
@@ -173,7 +181,7 @@ func (k *checkpoints) discard(digests []string) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.remove(slices.DeleteFunc(slices.Clone(digests), func(d string) bool { return k.names[d] > 0 || k.busy[d] }))
+	return k.remove(slices.DeleteFunc(slices.Clone(digests), func(d string) bool { return k.names[d] > 0 || k.busy[d] != nil }))
 }
 
 // remove removes files. The caller holds mu.
@@ -228,73 +236,81 @@ func (k *checkpoints) refusals(id sweeps.SweepID) (n int, last Refusal) {
 	return n, last
 }
 
-// makeRoom evicts checkpoints until one of a size fits, those of least value first: of trials
-// that have ended, then those of others, the oldest first. What the trial itself has will be
-// replaced, and does not count. It returns what was evicted, and why there can be no room.
-func (k *checkpoints) makeRoom(key sweeps.TrialKey, size int64) (evicted []string, reason string) {
+// makeRoom makes room for what is still to arrive of a checkpoint: on the disk, where others
+// are evicted for it, but none of the trial itself, which has nothing else until it has
+// arrived; and among what is on its way, as what the quota bounds gives way only then: see
+// [checkpoints.enforce]. It returns what was evicted, and why the checkpoint is refused, or an
+// error if it can come later.
+func (k *checkpoints) makeRoom(key sweeps.TrialKey, digest string, size, have int64) (evicted []string, reason string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.quota.Total > 0 && size > k.quota.Total {
-		return nil, fmt.Sprintf("it has %s, and all checkpoints together may have %s (coordinator setting checkpoint-quota)", sizeText(size), sizeText(k.quota.Total))
+		return nil, fmt.Sprintf("it has %s, and all checkpoints together may have %s: raise the coordinator's setting checkpoint-quota", sizeText(size), sizeText(k.quota.Total)), nil
 	}
-	free, disk := k.files.Space()
-	total, own := int64(0), int64(0)
-	for digest, n := range k.sizes {
-		total += n
-		if k.names[digest] == 1 && slices.Contains(k.owners[key].digests, digest) {
-			own += n
+	coming, left := int64(0), int64(0)
+	for _, a := range k.busy {
+		coming += a.size
+		left += a.left
+	}
+	if k.quota.Total > 0 && coming+size > k.quota.Total {
+		return nil, "", fmt.Errorf("%w: checkpoints of %s are on their way, and all together may have %s (coordinator setting checkpoint-quota)", sweeps.ErrUnavailable, sizeText(coming), sizeText(k.quota.Total))
+	}
+	if free, disk := k.files.Space(); disk > 0 {
+		spared := func(d string) bool { return slices.Contains(k.owners[key].digests, d) }
+		over := left + size - have + k.quota.Reserve - free
+		victims, enough := k.victims(over, spared)
+		if !enough {
+			return nil, fmt.Sprintf("it has %s, and the coordinator's disk has %s left, of which %s are reserved: free some space there", sizeText(size), sizeText(free), sizeText(k.quota.Reserve)), nil
 		}
-	}
-	over := int64(0) // bytes that have to go
-	if k.quota.Total > 0 {
-		over = total - own + size - k.quota.Total
-	}
-	if disk > 0 {
-		over = max(over, size+k.quota.Reserve-free)
-	}
-	if over <= 0 {
-		return nil, ""
-	}
-	victims, room := k.victims(key), int64(0)
-	for _, v := range victims {
-		room += k.sizes[v]
-	}
-	if room < over {
-		return nil, fmt.Sprintf("it has %s, and the coordinator's disk has %s left, of which %s are reserved: free some space there", sizeText(size), sizeText(free), sizeText(k.quota.Reserve))
-	}
-	for _, v := range victims {
-		if over <= 0 {
-			break
-		}
-		over -= k.sizes[v]
-		evicted = append(evicted, v)
+		evicted = victims
 	}
 	if err := k.remove(evicted); err != nil {
-		return evicted, "there is no room for it, and an older one cannot be removed: " + err.Error()
+		return evicted, "there is no room for it, and an older one cannot be removed: " + err.Error(), nil
 	}
-	return evicted, ""
+	*k.busy[digest] = arriving{size, size - have}
+	return evicted, "", nil
 }
 
-// victims returns the digests that may be evicted for a trial's, those of least value first.
+// enforce evicts checkpoints until all together keep to the quota, but not the one that has
+// just been recorded. It returns what was evicted.
+func (k *checkpoints) enforce(but string) (evicted []string, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.quota.Total <= 0 {
+		return nil, nil
+	}
+	total := int64(0)
+	for digest, n := range k.sizes {
+		if k.names[digest] > 0 || k.busy[digest] != nil { // the others are about to be removed
+			total += n
+		}
+	}
+	evicted, _ = k.victims(total-k.quota.Total, func(d string) bool { return d == but })
+	return evicted, k.remove(evicted)
+}
+
+// victims returns checkpoints that have so many bytes together, and whether there are so many:
+// those of least value, which are those of trials that have ended, and of others the oldest.
 // The caller holds mu.
-func (k *checkpoints) victims(key sweeps.TrialKey) []string {
+func (k *checkpoints) victims(bytes int64, spared func(digest string) bool) (list []string, enough bool) {
+	if bytes <= 0 {
+		return nil, true
+	}
 	type victim struct {
 		live  bool
 		saved time.Time
 	}
 	all := map[string]victim{}
-	for by, o := range k.owners {
+	for _, o := range k.owners {
 		for _, d := range o.digests {
 			v := all[d]
 			all[d] = victim{v.live || o.live, later(v.saved, o.saved)}
-			if _, there := k.sizes[d]; !there || by == key || k.busy[d] {
-				delete(all, d)
-			}
 		}
 	}
-	list := make([]string, 0, len(all))
 	for d := range all {
-		list = append(list, d)
+		if _, there := k.sizes[d]; there && k.busy[d] == nil && !spared(d) {
+			list = append(list, d)
+		}
 	}
 	slices.SortFunc(list, func(a, b string) int {
 		x, y := all[a], all[b]
@@ -306,7 +322,12 @@ func (k *checkpoints) victims(key sweeps.TrialKey) []string {
 		}
 		return cmp.Or(x.saved.Compare(y.saved), cmp.Compare(a, b))
 	})
-	return list
+	for i, d := range list {
+		if bytes -= k.sizes[d]; bytes <= 0 {
+			return list[:i+1], true
+		}
+	}
+	return list, false
 }
 
 // sizeText prints a number of bytes.

@@ -235,6 +235,85 @@ func TestQuotaEvictsTheLeastValuable(t *testing.T) {
 	})
 }
 
+// What the quota bounds is what is there and what is on its way.
+func TestQuotaHoldsForUploadsAtOnce(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.quota = coordinator.Quota{Total: 1000}
+		w.restart()
+		m := w.connect("a", 8)
+		w.submit("s", 8, "")
+		size := func() (total int64) {
+			synctest.Wait()
+			sizes, err := w.files.List()
+			must(t, err)
+			for _, n := range sizes {
+				total += n
+			}
+			return total
+		}
+		var begun []*coordinator.Upload
+		for i := range int64(8) {
+			m.Started(at("s", i, 1), 0)
+			data := content(fmt.Sprint("ck", i), 400)
+			u, err := w.Upload("a", at("s", i, 1), sweeps.Checkpoint{Step: 1, Digest: storetest.Digest(data), Size: 400})
+			if len(begun) == 2 {
+				if !errors.Is(err, sweeps.ErrUnavailable) || !strings.Contains(err.Error(), "checkpoint-quota") {
+					t.Errorf("a third at once: %v", err)
+				}
+				continue
+			}
+			must(t, err)
+			must(t, u.Write(0, data))
+			begun = append(begun, u)
+		}
+		for _, u := range begun {
+			must(t, u.Finish(w.Context()))
+			u.Close()
+		}
+		w.wantKept("s", "0 at 1, 1 at 1")
+		for i := range int64(8) {
+			time.Sleep(time.Second)
+			must(t, w.save("a", at("s", i, 1), 2, content(fmt.Sprint("next", i), 400), 0))
+			if n := size(); n > 1000 {
+				t.Errorf("%d bytes are there", n)
+			}
+		}
+		w.wantKept("s", "6 at 2, 7 at 2")
+	})
+}
+
+// A trial's checkpoint stays until the next one has arrived, and that is taken though there is
+// no room for both, also if it is both the last and the best one.
+func TestQuotaOfOneCheckpoint(t *testing.T) {
+	for seed := range 10 { // nothing depends on the order of a map
+		bubble(t, func(w *world) {
+			w.quota = coordinator.Quota{Total: 150}
+			w.restart()
+			m := w.connect("a", 1)
+			w.submit("s", 1, "checkpoints: {keep_last: 1, keep_best: 1}")
+			ref := at("s", 0, 1)
+			m.Started(ref, 0)
+			must(t, w.save("a", ref, 1, content("one", 100), 5))
+			w.wantKept("s", "0 at 1 best")
+			data := content("two", 100)
+			u, err := w.Upload("a", ref, sweeps.Checkpoint{Step: 2, Digest: storetest.Digest(data), Size: 100, Value: 4})
+			must(t, err)
+			must(t, u.Write(0, data))
+			w.wantKept("s", "0 at 1 best")
+			must(t, u.Finish(w.Context()))
+			u.Close()
+			w.wantKept("s", "0 at 2 best")
+			must(t, w.save("a", ref, 3, content("three", 100), 6)) // a worse one
+			w.wantKept("s", "0 at 3")
+			must(t, w.save("a", ref, 4, content("four", 100), 3))
+			w.wantKept("s", "0 at 4 best")
+			if st := w.sweep("s"); len(st.Notes) > 0 {
+				t.Errorf("seed %d: notes %q", seed, st.Notes)
+			}
+		})
+	}
+}
+
 // Checkpoints never fill the disk that the store is on.
 func TestReserveOfTheDiskIsLeftAlone(t *testing.T) {
 	bubble(t, func(w *world) {

@@ -48,10 +48,10 @@ func (c *Coordinator) Upload(worker sweeps.WorkerID, ref sweeps.AttemptRef, ckpt
 		u.have, err = 0, k.files.Remove(ckpt.Digest) // what came before was something else
 	}
 	if err == nil && !u.whole {
-		evicted, reason := k.makeRoom(ref.TrialKey, ckpt.Size)
-		for _, d := range evicted {
-			c.cfg.Log.Info("checkpoint evicted for a newer one", "digest", d, "for", ref)
-		}
+		var evicted []string
+		var reason string
+		evicted, reason, err = k.makeRoom(ref.TrialKey, ckpt.Digest, ckpt.Size, u.have)
+		c.logEvicted(evicted, ref)
 		if reason != "" {
 			err = fmt.Errorf("%w: %s", ErrRefused, reason)
 			k.refuse(ref.TrialKey, Refusal{Step: ckpt.Step, Reason: reason, Time: c.cfg.Now()})
@@ -70,13 +70,13 @@ func (c *Coordinator) Upload(worker sweeps.WorkerID, ref sweeps.AttemptRef, ckpt
 func (k *checkpoints) begin(key sweeps.TrialKey, digest string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.busy[digest] {
+	if k.busy[digest] != nil {
 		return false
 	}
-	if before := k.parts[key]; before != "" && before != digest && !k.busy[before] && k.names[before] == 0 {
+	if before := k.parts[key]; before != "" && before != digest && k.busy[before] == nil && k.names[before] == 0 {
 		_ = k.remove([]string{before}) // it goes with the next start, then
 	}
-	k.busy[digest] = true
+	k.busy[digest] = &arriving{}
 	k.parts[key] = digest
 	return true
 }
@@ -101,6 +101,10 @@ func (u *Upload) Write(offset int64, data []byte) error {
 		return err
 	}
 	u.have += int64(len(data))
+	k := &u.c.checkpoints
+	k.mu.Lock()
+	k.busy[u.ckpt.Digest].left -= int64(len(data))
+	k.mu.Unlock()
 	return nil
 }
 
@@ -118,7 +122,7 @@ func (u *Upload) Finish(ctx context.Context) error {
 		u.whole = true
 	}
 	k.mu.Lock()
-	k.sizes[u.ckpt.Digest] = u.ckpt.Size
+	k.sizes[u.ckpt.Digest], *k.busy[u.ckpt.Digest] = u.ckpt.Size, arriving{}
 	delete(k.refused, u.ref.TrialKey)
 	delete(k.parts, u.ref.TrialKey)
 	k.mu.Unlock()
@@ -128,7 +132,21 @@ func (u *Upload) Finish(ctx context.Context) error {
 		u.unsure = false
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	evicted, err := k.enforce(u.ckpt.Digest)
+	u.c.logEvicted(evicted, u.ref)
+	if err != nil {
+		u.c.cfg.Log.Warn("checkpoints that are too many cannot be removed: the next coordinator on this home tries again", "err", err)
+	}
+	return nil
+}
+
+func (c *Coordinator) logEvicted(evicted []string, by sweeps.AttemptRef) {
+	for _, d := range evicted {
+		c.cfg.Log.Info("checkpoint evicted for a newer one", "digest", d, "for", by)
+	}
 }
 
 // Close ends the upload. What has arrived of an unfinished one stays for a while.
