@@ -26,14 +26,12 @@ func (f *sweepFile) checkTrainer() error {
 		return f.spec.ErrorAt("trainer", "trainer %q: there is no such trainer; built in are %s", f.spec.Trainer, strings.Join(builtin.Names(), ", "))
 	}
 	objective := metricCheck{trainer: t, name: f.spec.Objective.Name, seen: map[string]bool{}}
-	var first error
-	index, bad, all := int64(0), int64(0), int64(0)
+	var refused refusals
 	for i := int64(0); i < min(f.plan.Size(), maxChecked); i++ {
 		p, err := f.plan.At(i)
 		if errors.Is(err, sweeps.ErrExcluded) {
 			continue
 		}
-		all++
 		if err == nil {
 			err = t.Validate(p.Params)
 		}
@@ -45,37 +43,58 @@ func (f *sweepFile) checkTrainer() error {
 		if err == nil {
 			err = objective.add(p.Params)
 		}
-		if err == nil {
-			continue
-		}
-		if bad++; bad == 1 {
-			first, index = err, i
-		}
+		refused.add(i, err)
 	}
 	var mistakes sweeps.FileErrors
-	if err := objective.check(f.plan.Size() <= maxChecked && bad == 0); err != nil {
+	if err := objective.check(f.plan.Size() <= maxChecked && refused.bad == 0); err != nil {
 		mistakes = append(mistakes, f.spec.ErrorAt("metric.name", "metric: %s", oneLine(err)))
 	}
-	if first == nil {
-		if len(mistakes) > 0 {
-			return mistakes
-		}
+	return inFileOrder(append(mistakes, f.refused(refused)...))
+}
+
+// inFileOrder sorts mistakes by where they are; nil if there are none.
+func inFileOrder(mistakes sweeps.FileErrors) error {
+	if len(mistakes) == 0 {
 		return nil
 	}
-	which := fmt.Sprintf("in trial %d", index)
-	switch {
-	case all == 1:
-		which = "in the sweep's only trial"
-	case bad == all:
-		which = fmt.Sprintf("in trial %d; none of the %s trials%s can run", index, thousands(all), f.beginning())
-	case bad > 1:
-		which = fmt.Sprintf("in trial %d; %s of the %s trials%s cannot run", index, thousands(bad), thousands(all), f.beginning())
-	}
-	mistakes = append(mistakes, f.atParameters(first, which)...)
 	slices.SortStableFunc(mistakes, func(a, b *sweeps.FileError) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return mistakes
+}
+
+// refusals counts the trials that a trainer does not take, and keeps why it does not take the first.
+type refusals struct {
+	first    error
+	index    int64 // of the first
+	bad, all int64
+}
+
+func (r *refusals) add(index int64, err error) {
+	r.all++
+	if err == nil {
+		return
+	}
+	if r.bad++; r.bad == 1 {
+		r.first, r.index = err, index
+	}
+}
+
+// refused tells of the first trial that is not taken, and how many are not.
+func (f *sweepFile) refused(r refusals) sweeps.FileErrors {
+	if r.first == nil {
+		return nil
+	}
+	which := fmt.Sprintf("in trial %d", r.index)
+	switch {
+	case r.all == 1:
+		which = "in the sweep's only trial"
+	case r.bad == r.all:
+		which = fmt.Sprintf("in trial %d; none of the %s trials%s can run", r.index, thousands(r.all), f.beginning())
+	case r.bad > 1:
+		which = fmt.Sprintf("in trial %d; %s of the %s trials%s cannot run", r.index, thousands(r.bad), thousands(r.all), f.beginning())
+	}
+	return f.atParameters(r.first, which)
 }
 
 // metricCheck looks for the objective among the metrics that trials report.
@@ -143,7 +162,8 @@ func (f *sweepFile) atParameters(err error, which string) sweeps.FileErrors {
 	return out
 }
 
-// checkData looks for the data sets of a built-in trainer's trials on this machine.
+// checkData looks for the data sets of a built-in trainer's trials on this machine, and whether they have what the
+// trials ask for.
 func (f *sweepFile) checkData(dir string) error {
 	t, ok := builtin.Lookup(f.spec.Trainer)
 	if !ok {
@@ -155,7 +175,8 @@ func (f *sweepFile) checkData(dir string) error {
 			standard, _ = p.Default.(string)
 		}
 	}
-	seen := map[string]bool{}
+	found := map[string]data.Set{}
+	var refused refusals
 	for i := int64(0); i < min(f.plan.Size(), maxChecked); i++ {
 		p, err := f.plan.At(i)
 		if err != nil {
@@ -165,13 +186,19 @@ func (f *sweepFile) checkData(dir string) error {
 		if !ok {
 			name = standard
 		}
-		if name == "" || seen[name] {
+		if name == "" {
 			continue
 		}
-		seen[name] = true
-		if err := data.Find(name, dir); err != nil {
-			return f.spec.ErrorAt("dataset", "%s", oneLine(err))
+		set, ok := found[name]
+		if !ok {
+			if set, err = data.Find(name, dir); err != nil {
+				return f.spec.ErrorAt("dataset", "%s", oneLine(err))
+			}
+			found[name] = set
+		}
+		if t.CheckData != nil {
+			refused.add(i, t.CheckData(p.Params, set))
 		}
 	}
-	return nil
+	return inFileOrder(f.refused(refused))
 }

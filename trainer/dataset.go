@@ -9,27 +9,19 @@ import (
 	"swath/trainer/report"
 )
 
-// CheckData returns what is wrong with the parameters dataset, train_images, test_images, image_size, image_class and
-// batch_size, of which o has the middle four, as far as it shows without the set's files.
-func CheckData(dataset string, o data.Options, batch int) []error {
-	if err := data.CheckName(dataset); err != nil {
-		return []error{fmt.Errorf("dataset: %w", err)}
-	}
-	images := o.Train // 0: not known
+// CheckData returns what the parameters train_images, test_images, image_size, image_class and batch_size, of which o
+// has the first four, ask for and a data set does not have, as far as it is known.
+func CheckData(set data.Set, o data.Options, batch int) []error {
 	var errs []error
-	if set, ok := data.Known(dataset); ok {
-		for _, err := range set.Check(o) {
-			errs = append(errs, ofParameter(err))
+	for _, err := range set.Check(o) {
+		errs = append(errs, ofParameter(err))
+	}
+	if images, _ := set.Images(o); len(errs) == 0 && images > 0 {
+		if err := CheckBatch(batch, images); err != nil {
+			errs = append(errs, err)
 		}
-		images = set.TrainImages(o)
 	}
-	if len(errs) > 0 || images == 0 {
-		return errs
-	}
-	if err := CheckBatch(batch, images); err != nil {
-		return []error{err}
-	}
-	return nil
+	return errs
 }
 
 // CheckBatch reports a batch that the training images do not fill. To take a smaller one instead would let trials

@@ -17,6 +17,7 @@ package trainer
 import (
 	"context"
 
+	"swath/trainer/data"
 	"swath/trainer/report"
 )
 
@@ -30,6 +31,10 @@ type Trainer struct {
 	// Validate checks the parameters of one trial without touching a file. The error
 	// lists everything that is wrong, each with what to do about it.
 	Validate func(params map[string]any) error
+
+	// CheckData checks, of parameters that Validate takes, what a data set that was found must have
+	// for them. It opens no file either. Nil: any set will do.
+	CheckData func(params map[string]any, set data.Set) error
 
 	// Continues says whether a trial of these parameters may go on from the last checkpoint
 	// of one that has a lower value of one of them, and is otherwise the same, and comes to

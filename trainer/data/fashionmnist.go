@@ -27,7 +27,8 @@ var fashionClasses = []string{
 }
 
 // openFashionMNIST reads Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): 28x28 pixels in one channel. Numbers of
-// images and image size are what the files say, so that any set in MNIST's layout with ten classes can be read.
+// images and image size are what the files say, so that any set in MNIST's layout with ten classes can be read
+// whole; of how many images may be asked for, the published numbers decide (Set.Check).
 func openFashionMNIST(ctx context.Context, dir string, _ Options) (*Dataset, error) {
 	paths, err := locateFashionMNIST(dir)
 	if err != nil {

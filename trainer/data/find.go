@@ -5,31 +5,34 @@ import (
 	"os"
 )
 
-// Find reports whether the files of a data set are where Open would look for them, without reading them: nil if
-// they are, a [*MissingError] if not, or the error about the name, or about what an image folder holds, that Open
-// would give.
-func Find(name, dir string) error {
-	set, folder, err := resolve(name, dir)
+// Find looks where Open would for the files of a data set, without reading them, and returns what is known of the set
+// then. The error is a [*MissingError] if they are not there, or the one about the name, or about what an image folder
+// holds, that Open would give.
+func Find(name, dir string) (Set, error) {
+	set, root, err := resolve(name, dir)
 	switch {
 	case err != nil:
-		return err
+		return Set{}, err
 	case set == nil:
-		if !isDir(folder) {
-			return &MissingError{Set: name, Looked: []string{"the folder " + folder}}
+		if !isDir(root) {
+			return Set{}, &MissingError{Set: name, Looked: []string{"the folder " + root}}
 		}
-		_, err := scanFolder(folder)
-		return err
+		folder, err := scanFolder(root)
+		if err != nil {
+			return Set{}, err
+		}
+		return folder.set(name), nil
 	case set.drawn:
-		return nil
+		return set.Set, nil
 	}
 	paths, err := set.locate(dir)
 	if err != nil {
-		return err
+		return Set{}, err
 	}
 	for _, p := range paths {
 		if _, err := os.Stat(p); err != nil {
-			return fmt.Errorf("data set %s: %w", name, err)
+			return Set{}, fmt.Errorf("data set %s: %w", name, err)
 		}
 	}
-	return nil
+	return set.Set, nil
 }

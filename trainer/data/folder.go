@@ -22,6 +22,7 @@ const (
 	folderPixels   = 1 << 27 // an image with more pixels is refused before it is decoded
 	folderHoldOut  = 10      // without a folder of test images, every tenth image is one
 	folderOneClass = "images"
+	folderChannels = 3
 )
 
 // imageFolder is the listing of a folder of images: paths and labels, in the order of their names.
@@ -47,7 +48,7 @@ func openFolder(ctx context.Context, root string, opts Options) (*Dataset, error
 	if size == 0 {
 		size = folderSize
 	}
-	d := &Dataset{Name: folderPrefix + root, Classes: folder.classes, Channels: 3, Height: size, Width: size, class: opts.Class}
+	d := &Dataset{Name: folderPrefix + root, Classes: folder.classes, Channels: folderChannels, Height: size, Width: size, class: opts.Class}
 	if opts.Class != "" {
 		if err := folder.only(opts.Class); err != nil {
 			return nil, err
@@ -75,6 +76,20 @@ func openFolder(ctx context.Context, root string, opts Options) (*Dataset, error
 	}
 	d.measure()
 	return d, nil
+}
+
+// set is what is known of the folder, by the name that it goes by.
+func (f *imageFolder) set(name string) Set {
+	s := Set{Name: name, Channels: folderChannels, MinSize: 1, MaxSize: maxSize, Classes: f.classes}
+	for _, part := range []struct {
+		labels []int
+		counts *[]int
+	}{{f.train.labels, &s.Train}, {f.test.labels, &s.Test}} {
+		for _, members := range byClass(part.labels, len(f.classes)) {
+			*part.counts = append(*part.counts, len(members))
+		}
+	}
+	return s
 }
 
 // only drops the images of all classes but one.

@@ -23,7 +23,7 @@ type Entry struct {
 func List(dir string) ([]Entry, error) {
 	var entries []Entry
 	for _, k := range registry {
-		e := Entry{Name: k.Name, Description: k.description, Train: k.Train, Test: k.Test, Present: k.drawn}
+		e := Entry{Name: k.Name, Description: k.description, Train: sum(k.Train), Test: sum(k.Test), Present: k.drawn}
 		if !k.drawn {
 			paths, err := k.locate(dir)
 			var missing *MissingError

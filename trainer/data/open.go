@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -45,18 +46,18 @@ type known struct {
 
 var registry = []known{
 	{
-		Set: Set{Name: "shapes", Classes: shapesClasses(), Channels: 3, Train: shapesTrain, Test: shapesTest,
+		Set: Set{Name: "shapes", Classes: shapesClasses(), Channels: 3, Train: evenly(shapesTrain), Test: evenly(shapesTest),
 			MinSize: shapesMinSize, MaxSize: shapesMaxSize, drawn: true},
 		description: "synthetic shapes on random colours, 32x32 in colour, 10 classes; drawn when opened",
 		open:        openShapes,
 	},
 	{
-		Set:         Set{Name: "cifar10", Classes: cifarClasses, Channels: 3, Train: 50_000, Test: 10_000, MinSize: 1, MaxSize: maxSize},
+		Set:         Set{Name: "cifar10", Classes: cifarClasses, Channels: 3, Train: evenly(50_000), Test: evenly(10_000), MinSize: 1, MaxSize: maxSize},
 		description: "CIFAR-10, 32x32 in colour, 10 classes",
 		open:        openCIFAR10, locate: cifar10Files,
 	},
 	{
-		Set:         Set{Name: "fashion-mnist", Classes: fashionClasses, Channels: 1, Train: 60_000, Test: 10_000, MinSize: 1, MaxSize: maxSize},
+		Set:         Set{Name: "fashion-mnist", Classes: fashionClasses, Channels: 1, Train: evenly(60_000), Test: evenly(10_000), MinSize: 1, MaxSize: maxSize},
 		description: "Fashion-MNIST, 28x28 in grey, 10 classes",
 		open:        openFashionMNIST,
 		locate: func(dir string) ([]string, error) {
@@ -65,6 +66,9 @@ var registry = []known{
 		},
 	},
 }
+
+// evenly divides a number of images among ten classes.
+func evenly(images int) []int { return slices.Repeat([]int{images / 10}, 10) }
 
 const folderPrefix = "folder:"
 
@@ -78,13 +82,6 @@ func Names() []string {
 		names[i] = k.Name
 	}
 	return names
-}
-
-// CheckName reports whether Open could know a set by this name, without looking at any file: nil for a known set
-// and for every path, else the error that Open would give.
-func CheckName(name string) error {
-	_, _, err := resolve(name, "")
-	return err
 }
 
 // Open reads the data set called name, whose files are in the folder dir, into memory.

@@ -21,10 +21,11 @@ func TestOpenUnknown(t *testing.T) {
 	} {
 		_, err := Open(context.Background(), name, t.TempDir(), Options{})
 		wantMessage(t, err, want)
-		wantMessage(t, CheckName(name), want)
+		_, err = Known(name)
+		wantMessage(t, err, want)
 	}
 	for _, name := range append(Names(), "folder:x", "./x", "/x/y", ".") {
-		if err := CheckName(name); err != nil {
+		if _, err := Known(name); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -138,19 +139,31 @@ func TestList(t *testing.T) {
 func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	writeArchive(t, filepath.Join(dir, CIFAR10Archive), cifarContents())
-	writeClasses(t, filepath.Join(dir, "dogs", "train"), 1, "dog")
+	writeClasses(t, filepath.Join(dir, "dogs", "train"), 3, "dog")
+	writeClasses(t, filepath.Join(dir, "dogs", "train"), 2, "puppy")
 	writeClasses(t, filepath.Join(dir, "dogs", "val"), 1, "dog")
 	writeClasses(t, filepath.Join(dir, "pets", "train"), 1, "dog")
 	writeClasses(t, filepath.Join(dir, "pets", "val"), 1, "cat")
 	writeFiles(t, filepath.Join(dir, "hollow", "train"), nil)
-	for _, name := range []string{"shapes", "cifar10", "folder:dogs"} {
-		if err := Find(name, dir); err != nil {
-			t.Errorf("%s: %v", name, err)
+	for _, name := range []string{"shapes", "cifar10"} {
+		found, err := Find(name, dir)
+		known, _ := Known(name)
+		if err != nil || !slices.Equal(found.Train, known.Train) {
+			t.Errorf("%s is found as %+v, %v", name, found, err)
 		}
 	}
-	wantMessage(t, Find("fashion-mnist", dir), "swath data fetch fashion-mnist")
-	wantMessage(t, Find("folder:wolves", dir), filepath.Join(dir, "wolves"), "--data DIR")
-	wantMessage(t, Find("folder:hollow", dir), "no .jpg, .jpeg or .png in "+filepath.Join(dir, "hollow", "train"))
-	wantMessage(t, Find("folder:pets", dir), filepath.Join(dir, "pets", "val", "cat"), "training images lack (dog)")
-	wantMessage(t, Find("cifar100", dir), `did you mean "cifar10"?`)
+	found, err := Find("folder:dogs", dir)
+	if err != nil || found.Name != "folder:dogs" || !slices.Equal(found.Classes, []string{"dog", "puppy"}) || !slices.Equal(found.Train, []int{3, 2}) || !slices.Equal(found.Test, []int{1, 0}) {
+		t.Errorf("the folder is found as %+v, %v", found, err)
+	}
+	for name, want := range map[string][]string{
+		"fashion-mnist": {"swath data fetch fashion-mnist"},
+		"folder:wolves": {filepath.Join(dir, "wolves"), "--data DIR"},
+		"folder:hollow": {"no .jpg, .jpeg or .png in " + filepath.Join(dir, "hollow", "train")},
+		"folder:pets":   {filepath.Join(dir, "pets", "val", "cat"), "training images lack (dog)"},
+		"cifar100":      {`did you mean "cifar10"?`},
+	} {
+		_, err := Find(name, dir)
+		wantMessage(t, err, want...)
+	}
 }

@@ -11,27 +11,30 @@ import (
 // What is known of a set without its files is what the set turns out to be.
 func TestKnown(t *testing.T) {
 	for _, name := range Names() {
-		s, ok := Known(name)
-		if !ok || s.Name != name || len(s.Classes) != 10 {
-			t.Errorf("%s is known as %+v", name, s)
+		s, err := Known(name)
+		if err != nil || s.Name != name || len(s.Classes) != 10 {
+			t.Errorf("%s is known as %+v, %v", name, s, err)
 		}
 	}
-	if _, ok := Known("folder:x"); ok {
-		t.Error("an image folder is known without its files")
+	if s, err := Known("folder:x"); err != nil || s.Classes != nil {
+		t.Errorf("an image folder is known without its files: %+v, %v", s, err)
 	}
-	s, _ := Known("shapes")
+	s, err := Known("shapes")
+	if err != nil {
+		t.Fatal(err)
+	}
 	d, err := Open(context.Background(), "shapes", "", Options{Size: s.MinSize})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(d.Classes, s.Classes) || d.Channels != s.Channels || d.Train.Len() != s.Train || d.Test.Len() != s.Test {
+	if train, test := s.Images(Options{}); !slices.Equal(d.Classes, s.Classes) || d.Channels != s.Channels || d.Train.Len() != train || d.Test.Len() != test {
 		t.Errorf("shapes are %v, %d + %d, known as %+v", d.Classes, d.Train.Len(), d.Test.Len(), s)
 	}
 	if d, err = Open(context.Background(), "shapes", "", Options{Size: s.MinSize, Class: "star"}); err != nil {
 		t.Fatal(err)
 	}
-	if d.Train.Len() != s.TrainImages(Options{Class: "star"}) {
-		t.Errorf("%d training images are stars, known are %d", d.Train.Len(), s.TrainImages(Options{Class: "star"}))
+	if train, test := s.Images(Options{Class: "star"}); d.Train.Len() != train || d.Test.Len() != test {
+		t.Errorf("%d and %d images are stars, known are %d and %d", d.Train.Len(), d.Test.Len(), train, test)
 	}
 }
 
@@ -51,13 +54,19 @@ func TestCheck(t *testing.T) {
 		{"cifar10", Options{Size: 1024}, []string{"Size: cifar10: 60,000 images of 1024x1024 would take 176 GiB"}},
 		{"cifar10", Options{Size: 1024, Train: 1000, Test: 1000}, nil},
 		{"fashion-mnist", Options{Train: 60_001}, []string{"Train: fashion-mnist has 60,000 training images, not 60,001"}},
+		{"folder:x", Options{Train: 70_000, Class: "dog", Size: 64}, nil},
+		{"folder:x", Options{Size: 1025}, []string{"Size: folder:x has no images of 1025 pixels (use 1 to 1024)"}},
+		{"folder:x", Options{Size: 1024, Train: 70_000}, []string{"Size: folder:x: 70,000 images of 1024x1024 would take 205 GiB"}},
 		{"shapes", Options{Train: 70_000, Size: 8}, nil},
 		{"shapes", Options{Size: 4}, []string{"Size: shapes has no images of 4 pixels (use 8 to 512)"}},
 		{"shapes", Options{Size: 1024}, []string{"Size: shapes has no images of 1024 pixels (use 8 to 512)"}},
 		{"shapes", Options{Size: 512, Train: 100_000_000}, []string{"Size: shapes: 100,002,000 images of 512x512 would take"}},
 		{"shapes", Options{Class: "star", Train: 1001, Size: 8}, []string{"Train: shapes has 1,000 training images of class star, not 1,001"}},
 	} {
-		s, _ := Known(c.set)
+		s, err := Known(c.set)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := s.Check(c.opts)
 		if len(got) != len(c.want) {
 			t.Errorf("%s, %+v: %v, want %q", c.set, c.opts, got, c.want)

@@ -74,6 +74,15 @@ func Validate(params map[string]any) error {
 	return err
 }
 
+// CheckData checks what a data set must have for a trial's parameters.
+func CheckData(params map[string]any, set data.Set) error {
+	c, err := NewConfig(params)
+	if err != nil {
+		return err
+	}
+	return trainer.Join(c.checkData(set)...)
+}
+
 // NewConfig checks a trial's parameters and returns the configuration that they stand
 // for. It opens no file; that the data set is there and, where this does not show without
 // its files, has the class and enough images is checked when training begins.
@@ -110,9 +119,10 @@ func fromValues(v trainer.Values) (Config, error) {
 	}
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	errs = append(errs, trainer.CheckData(c.Dataset, c.request(), c.BatchSize)...)
-	if c.Dataset == "fashion-mnist" {
-		add("dataset: fashion-mnist has one channel, and the networks here take three (use a set of colour images)")
+	if set, err := data.Known(c.Dataset); err != nil {
+		add("dataset: %w", err)
+	} else {
+		errs = append(errs, c.checkData(set)...)
 	}
 	if c.ImageSize&(c.ImageSize-1) != 0 {
 		add("image_size: %d is not a power of two (use 32, 64 or 128)", c.ImageSize)
@@ -132,6 +142,32 @@ func fromValues(v trainer.Values) (Config, error) {
 // request is what the configuration asks of its data set.
 func (c *Config) request() data.Options {
 	return data.Options{Train: c.TrainImages, Size: c.ImageSize, Crop: c.Crop, Class: c.ImageClass}
+}
+
+// checkData reports what the configuration asks for and its data set does not have.
+func (c *Config) checkData(set data.Set) []error {
+	errs := trainer.CheckData(set, c.request(), c.BatchSize)
+	if set.Channels == 1 {
+		errs = append(errs, fmt.Errorf("dataset: %s has one channel, and the networks here take three (use a set of colour images)", set.Name))
+	}
+	if len(errs) > 0 || set.Classes == nil {
+		return errs
+	}
+	if err := c.checkCounts(set.Images(c.request())); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// checkCounts reports too few images to train on.
+func (c *Config) checkCounts(train, test int) error {
+	switch {
+	case train < 2:
+		return fmt.Errorf("dataset: %s has %d training images, want at least 2", c.Dataset, train)
+	case c.SWDImages > 0 && test == 0:
+		return fmt.Errorf("dataset: %s has no held-out images to compute swd from (add a folder test, or set swd_images to 0)", c.Dataset)
+	}
+	return trainer.CheckBatch(c.BatchSize, train)
 }
 
 const (

@@ -40,6 +40,8 @@ func Trainer() trainer.Trainer {
 		Validate: Validate,
 		Run:      Run,
 
+		CheckData: CheckData,
+
 		Continues: continues,
 	}
 }

@@ -621,10 +621,17 @@ func TestOpen(t *testing.T) {
 		{map[string]any{"image_class": "dogs", "train_images": 2, "batch_size": 2}, `has no class "dogs"; did you mean "dog"? It has cat and dog`},
 		{map[string]any{"train_images": 12, "batch_size": 12}, "has 11 training images, not 12 (use at most 11, or 0 for all)"},
 		{map[string]any{"train_images": 6, "batch_size": 5, "image_class": "dog"}, "has 5 training images of class dog, not 6 (use at most 5, or 0 for all)"},
-		{map[string]any{"train_images": 0, "batch_size": 6, "image_class": "dog"}, "batch_size: 6 is more than the 5 training images (use at most 5)"},
+		{map[string]any{"train_images": 0, "batch_size": 6, "image_class": "dog", "swd_images": 0}, "batch_size: 6 is more than the 5 training images (use at most 5)"},
 		{map[string]any{"train_images": 0, "batch_size": 5, "image_class": "dog"}, "no held-out images"},
 	} {
 		c.params["dataset"] = "folder:pets"
+		set, err := data.Find("folder:pets", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckData(small(c.params), set); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v of the set that is found gives %v, want %q", c.params, err, c.want)
+		}
 		conf := config(t, small(c.params))
 		if _, err := Open(t.Context(), &conf, dir); !errors.Is(err, report.ErrSpec) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v gives %v, want a spec error with %q", c.params, err, c.want)

@@ -20,14 +20,8 @@ func Open(ctx context.Context, c *Config, dir string) (*data.Dataset, error) {
 	if d.Channels != channels {
 		return nil, fmt.Errorf("%w: dataset: %s has images of %d channels, want %d", report.ErrSpec, c.Dataset, d.Channels, channels)
 	}
-	if d.Train.Len() < 2 {
-		return nil, fmt.Errorf("%w: dataset: %s has %d training images, want at least 2", report.ErrSpec, c.Dataset, d.Train.Len())
-	}
-	if err := trainer.CheckBatch(c.BatchSize, d.Train.Len()); err != nil {
+	if err := c.checkCounts(d.Train.Len(), d.Test.Len()); err != nil {
 		return nil, fmt.Errorf("%w: %w", report.ErrSpec, err)
-	}
-	if c.SWDImages > 0 && d.Test.Len() == 0 {
-		return nil, fmt.Errorf("%w: dataset: %s has no held-out images to compute swd from (add a folder test, or set swd_images to 0)", report.ErrSpec, c.Dataset)
 	}
 	d.Mean, d.Std = slices.Repeat([]float64{0.5}, channels), slices.Repeat([]float64{0.5}, channels)
 	return d, nil

@@ -90,6 +90,15 @@ func Validate(params map[string]any) error {
 	return err
 }
 
+// CheckData checks what a data set must have for a trial's parameters.
+func CheckData(params map[string]any, set data.Set) error {
+	c, err := NewConfig(params)
+	if err != nil {
+		return err
+	}
+	return trainer.Join(c.checkData(set)...)
+}
+
 // NewConfig checks a trial's parameters and returns the configuration that they stand
 // for. It opens no file; that the data set is there and, where this does not show without
 // its files, has enough images and not more classes than the parameter says is checked
@@ -147,21 +156,20 @@ func (c *Config) defaultEmbedDim() int { return c.PatchSize * c.PatchSize * c.Ch
 // channels is how many channels a data set's images have. It must be known without
 // opening the set, because the embedding's default depends on it.
 func channels(dataset string) int {
-	if set, ok := data.Known(dataset); ok {
+	if set, err := data.Known(dataset); err == nil {
 		return set.Channels
 	}
-	return 3 // an image folder's
+	return 3 // of no set: what is wrong is said elsewhere
 }
 
 // check reports parameters that do not go together.
 func (c *Config) check() error {
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	errs = append(errs, trainer.CheckData(c.Dataset, c.request(), c.BatchSize)...)
-	if set, ok := data.Known(c.Dataset); ok {
-		if err := c.checkClasses(set.Classes); err != nil {
-			errs = append(errs, err)
-		}
+	if set, err := data.Known(c.Dataset); err != nil {
+		add("dataset: %w", err)
+	} else {
+		errs = append(errs, c.checkData(set)...)
 	}
 	if c.ImageSize%c.PatchSize != 0 {
 		add("patch_size: %d does not divide image_size %d (use a divisor of %d, or add the constraint 'image_size %% patch_size == 0')", c.PatchSize, c.ImageSize, c.ImageSize)
@@ -189,6 +197,15 @@ func (c *Config) check() error {
 // request is what the configuration asks of its data set.
 func (c *Config) request() data.Options {
 	return data.Options{Train: c.TrainImages, Test: c.TestImages, Size: c.ImageSize, Crop: c.Crop}
+}
+
+// checkData reports what the configuration asks for and its data set does not have.
+func (c *Config) checkData(set data.Set) []error {
+	errs := trainer.CheckData(set, c.request(), c.BatchSize)
+	if err := c.checkClasses(set.Classes); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
 }
 
 // checkClasses reports a data set that has more classes than the model.

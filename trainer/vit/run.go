@@ -36,6 +36,8 @@ func Trainer() trainer.Trainer {
 		Validate: Validate,
 		Run:      Run,
 
+		CheckData: CheckData,
+
 		Continues: continues,
 	}
 }
