@@ -243,6 +243,9 @@ func (at *attempt) resume() {
 		var st fs.FileInfo
 		if st, err = os.Stat(report); err == nil {
 			at.prefix = st.Size()
+			// Another agent has to know that the checkpoint in there is not this attempt's. It does
+			// no harm if that fails: what it would bring is there already.
+			_ = writeJSON(at.dir, namedFile, named{At: exec.Moment{Report: at.prefix}})
 			at.log.Info("going on from a checkpoint", "step", from.Step, "fetched", fetched)
 			return
 		}

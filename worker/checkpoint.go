@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"swath/proto/wire"
@@ -45,11 +47,16 @@ type saving struct {
 	failed int                      // how often that failed in a row, by the coordinator's fault
 }
 
-// named is a checkpoint that a trainer named.
+// named is a checkpoint that a trainer named. The last one is written down, as another agent
+// could not find out any more what had been printed by then.
 type named struct {
-	report.Checkpoint
-	at exec.Moment
+	Name string      `json:"name"` // empty as long as there is none
+	Step int64       `json:"step"`
+	At   exec.Moment `json:"at"`
 }
+
+// namedFile holds it; there is none before a trainer named one or went on from one.
+const namedFile = "checkpoint.json"
 
 // packed is a checkpoint that is packed.
 type packed struct {
@@ -139,7 +146,14 @@ func (at *attempt) bring(ctx context.Context) {
 func (at *attempt) notice() {
 	s := &at.saving
 	if s.reader == nil {
-		s.reader = report.NewCheckpointReader(exec.ReportFile(at.dir), at.prefix)
+		last := named{At: exec.Moment{Report: at.prefix}}
+		if err := readJSON(at.dir, namedFile, &last); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			at.log.Warn("what was printed before the last checkpoint is not known for certain", "err", err)
+		}
+		if last.Name != "" {
+			s.named, s.sure = &last, last.At.Most
+		}
+		s.reader = report.NewCheckpointReader(exec.ReportFile(at.dir), last.At.Report)
 	}
 	sure := s.sure
 	var err error
@@ -155,7 +169,8 @@ func (at *attempt) notice() {
 		if len(at.rules) > 0 {
 			now.Most, err = at.logSize(wire.Stdout)
 		}
-		s.named = &named{last, now}
+		s.named = &named{last.Name, last.Step, now}
+		err = errors.Join(err, writeJSON(at.dir, namedFile, s.named))
 	}
 	if err = errors.Join(err, bad); err != nil {
 		at.log.Warn("looking for checkpoints", "err", err)
@@ -175,7 +190,7 @@ func (at *attempt) pack() {
 		return // then it never ran
 	}
 	file := filepath.Join(at.agent.cache.dir, filepath.Base(at.dir)+packedSuffix)
-	lines, err := at.linesUpTo(last.at)
+	lines, err := at.linesUpTo(last.At)
 	var info bundle.Info
 	if err == nil {
 		at.agent.cache.drop(trialName(at.start.Ref.TrialKey)) // there need not be room for both
@@ -209,11 +224,16 @@ func (at *attempt) linesUpTo(then exec.Moment) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	printed, err := exec.Printed(at.dir, at.rules, then)
-	for _, p := range printed {
-		lines = report.AppendPrinted(lines, p)
+	points, err := exec.Printed(at.dir, at.rules, then)
+	if err != nil {
+		return nil, err
 	}
-	return lines, err
+	var printed []byte
+	for _, p := range points {
+		printed = report.AppendPrinted(printed, p)
+	}
+	names := bytes.LastIndexByte(bytes.TrimRight(lines, "\n"), '\n') + 1 // the line that names it
+	return slices.Insert(lines, names, printed...), nil
 }
 
 // upload brings what is packed, and reports whether that is done with.

@@ -17,6 +17,7 @@ import (
 
 	"swath/proto/wire"
 	"swath/sweeps"
+	"swath/worker/exec"
 )
 
 // depot is a fake of the coordinator's checkpoints.
@@ -332,5 +333,64 @@ func TestCacheGivesWay(t *testing.T) {
 			t.Errorf("no trials are taken: %s", why)
 		}
 		low.Store(false)
+	}
+}
+
+// An agent that takes an attempt on knows as well as the one before what was printed when the
+// last checkpoint was named.
+func TestNextAgentKnowsWhatWasPrinted(t *testing.T) {
+	a := newAgent(t, newCoordinator(t), t.TempDir(), nil)
+	t.Cleanup(a.home.release)
+	m := shell(0, "")
+	write := func(name, text string) {
+		t.Helper()
+		f, err := os.OpenFile(filepath.Join(attemptPath(a, m), name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err == nil {
+			_, err = f.WriteString(text)
+		}
+		if err != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+	}
+	look := func(at *attempt) string {
+		t.Helper()
+		at.notice()
+		if at.saving.named == nil {
+			return "none"
+		}
+		lines, err := at.linesUpTo(at.saving.named.At)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(lines)
+	}
+	if err := os.MkdirAll(attemptPath(a, m), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	began := "{\"checkpoint\":\"a\"}\n"
+	report := filepath.Base(exec.ReportFile(""))
+	write(report, began)
+	if err := writeJSON(attemptPath(a, m), namedFile, named{At: exec.Moment{Report: int64(len(began))}}); err != nil {
+		t.Fatal(err)
+	}
+	first := newAttempt(a, m)
+	write(wire.Stdout, "loss=1\n")
+	if got := look(first); got != "none" {
+		t.Errorf("of the one that it began with: %q", got)
+	}
+	write(report, "{\"checkpoint\":\"b\"}\n")
+	want := began + "{\"printed\":{\"loss\":1},\"step\":1}\n{\"checkpoint\":\"b\"}\n"
+	if got := look(first); got != want {
+		t.Errorf("the first agent: %q, want %q", got, want)
+	}
+	write(wire.Stdout, "loss=2\n")
+	next := newAttempt(a, m)
+	if got := look(next); got != want {
+		t.Errorf("the next agent: %q, want %q", got, want)
+	}
+	write(report, "{\"checkpoint\":\"c\"}\n")
+	want = began + "{\"checkpoint\":\"b\"}\n{\"printed\":{\"loss\":1},\"step\":1}\n{\"printed\":{\"loss\":2},\"step\":2}\n{\"checkpoint\":\"c\"}\n"
+	if got := look(next); got != want {
+		t.Errorf("of its own: %q, want %q", got, want)
 	}
 }

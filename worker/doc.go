@@ -24,6 +24,7 @@
 //	                      attempt.json         everything of Start; there once it lasts
 //	                      ended.json           how it ended; there once nobody takes note
 //	                      batches.jsonl        in which order points were read; see source.go
+//	                      checkpoint.json      the last one that was named; see checkpoint.go
 //	                      place.json           from where on they can be; see logs.go
 //	                      …                    what package exec keeps: report, output, process
 //	                  checkpoints/<digest>.<sweep>-<index>  those brought and fetched lately; see cache.go

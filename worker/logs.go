@@ -25,7 +25,8 @@ import (
 //     half when the attempt has ended.
 //
 // Points that a coordinator had acknowledged, and lost with its store, can be told again
-// only as far as they are not in what was freed.
+// only as far as they are not in what was freed; and an attempt that goes on from a checkpoint
+// begins with those that were printed, as far as they were not freed.
 
 // defaultLogLimit is how much of a stream is kept.
 const defaultLogLimit = 64 << 20

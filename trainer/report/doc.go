@@ -84,7 +84,7 @@
 // the trainer runs, and when the attempt ends otherwise than well. The next attempt of the
 // trial, on whichever worker, begins with that entry, and it alone, in its checkpoint folder,
 // and with the lines that the report had up to the one that names it in its report file: so
-// its curves are whole, and it had best report on from there. Behind them, a line each, stand
+// its curves are whole, and it had best report on from there. Before the last, a line each, stand
 // the metrics that were printed until then ({"printed": {"loss": 0.31}, "step": 3}). Which
 // those are is known by when they were printed, and for what was printed in the moment around
 // the checkpoint by their steps: it is of use if both count alike. A trainer that finds nothing

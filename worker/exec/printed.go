@@ -12,10 +12,10 @@ import (
 // checkpoint. The two files do not tell which line came before which of the other's, so of the
 // output it is known by when it was looked at.
 type Moment struct {
-	Report int64 // the report ends here, with the line that names the checkpoint
-	Sure   int64 // standard output up to here came before that line
-	Most   int64 // and up to here it may have, unless the step of a point is a later one
-	Step   int64 // of the checkpoint
+	Report int64 `json:"report"` // the report ends here, with the line that names the checkpoint
+	Sure   int64 `json:"sure"`   // standard output up to here came before that line
+	Most   int64 `json:"most"`   // and up to here it may have, unless the step of a point is a later one
+	Step   int64 `json:"step"`   // of the checkpoint
 }
 
 // Printed returns the points that the attempt in a directory printed before a moment, without
