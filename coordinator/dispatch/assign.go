@@ -86,7 +86,9 @@ func (s *State) reserve(now time.Time, levels [][]*sweep) {
 		if !sw.waiting.alone.due(now) {
 			continue
 		}
-		w := sw.request.suited.first(func(w *worker) bool { return w.alone == nil && !s.reserved[w] && !s.doubts(sw, w) })
+		w := sw.request.suited.first(func(w *worker) bool {
+			return w.alone == nil && !s.reserved[w] && !s.doubts(sw, w) && s.offers(now, sw, sw.waiting.alone, w)
+		})
 		if w != nil && len(w.running) > 0 {
 			s.reserved[w] = true
 			s.recallQueued(w, anyTrial)
@@ -129,11 +131,12 @@ func (s *State) serve(now time.Time, level []*sweep, where func(time.Time, *swee
 // slotFor returns the worker that runs the sweep's next trial, at once: of those that have room
 // for it, one that has the fewest. A trial that wants to be alone goes to an empty one only.
 func (s *State) slotFor(now time.Time, sw *sweep) *worker {
-	w := sw.request.room.first(func(w *worker) bool { return !s.reserved[w] && s.mayTake(w, sw) })
-	if w != nil && len(w.running) > 0 && !sw.startsBeside(now) {
+	if !sw.startsBeside(now) && !sw.request.room.idle() {
 		return nil
 	}
-	return w
+	return sw.request.room.first(func(w *worker) bool {
+		return !s.reserved[w] && s.mayTake(w, sw) && (s.offersBeside(now, sw, w) || len(w.running) == 0 && s.offers(now, sw, sw.waiting.alone, w))
+	})
 }
 
 // mayTake reports whether nothing is against giving a trial of the sweep to a worker that has
@@ -153,14 +156,55 @@ func (sw *sweep) startsBeside(now time.Time) bool {
 	return sw.head != nil || sw.waiting.shared.due(now)
 }
 
+// offers reports whether one of those that wait is due and may begin on the worker.
+func (s *State) offers(now time.Time, sw *sweep, q retryQueue, w *worker) bool {
+	return s.firstFor(now, sw, q, w) != nil
+}
+
+// offersBeside reports whether a sweep that is ready has a trial for the worker that need not
+// be alone there.
+func (s *State) offersBeside(now time.Time, sw *sweep, w *worker) bool {
+	return s.offers(now, sw, sw.waiting.shared, w) || sw.head != nil ||
+		// As in ready.
+		sw.waiting.shared.due(now) && (s.advance(now, sw) || s.offers(now, sw, sw.waiting.shared, w))
+}
+
+// firstFor returns the first trial of the queue that is due and may begin on the worker, nil if
+// none is. One that the worker has just lost without having run it, as one does that is broken,
+// waits for another worker if there is one.
+func (s *State) firstFor(now time.Time, sw *sweep, q retryQueue, w *worker) *sweeps.Trial {
+	if !q.due(now) {
+		return nil
+	}
+	lost := func(t *sweeps.Trial) bool { return lostUnbegun(t) && t.Worker == w.ID }
+	if !lost(q.peek()) || sw.request.suited.first(func(other *worker) bool { return other != w && !s.doubts(sw, other) }) == nil {
+		return q.peek()
+	}
+	first := -1
+	for i, p := range q {
+		if !lost(p.Trial) && !p.NotBefore.After(now) && (first < 0 || q.Less(i, first)) {
+			first = i
+		}
+	}
+	if first < 0 {
+		return nil
+	}
+	return q[first].Trial
+}
+
 // take returns the sweep's next trial for the worker: one that is due for another attempt,
 // first of all one that wants a worker like this to itself, else the one at the cursor.
 func (s *State) take(now time.Time, sw *sweep, w *worker) *sweeps.Trial {
-	if len(w.running) == 0 && sw.waiting.alone.due(now) {
-		return sw.waiting.pop(&sw.waiting.alone)
+	var t *sweeps.Trial
+	if len(w.running) == 0 {
+		t = s.firstFor(now, sw, sw.waiting.alone, w)
 	}
-	if sw.waiting.shared.due(now) {
-		return sw.waiting.pop(&sw.waiting.shared)
+	if t == nil {
+		t = s.firstFor(now, sw, sw.waiting.shared, w)
+	}
+	if t != nil {
+		sw.waiting.remove(t)
+		return t
 	}
 	p := sw.head
 	sw.head = nil

@@ -87,7 +87,7 @@ func (s *State) end(now, ended time.Time, sw *sweep, t *sweeps.Trial, out sweeps
 		}
 		sw.waiting.push(t)
 	}
-	s.noteWorker(now, sw, w, t)
+	s.noteWorker(now, sw, w, t, charged)
 	s.follow(now, sw, t) // unless the worker took the blame
 	s.retain(sw, t)
 	s.noteEnd(now, sw, w, t)

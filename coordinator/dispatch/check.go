@@ -153,6 +153,11 @@ func (s *State) checkSweep(id sweeps.SweepID, sw *sweep, held map[sweeps.TrialKe
 			bad("I1: %s says it runs on %q, but %q holds it", t.TrialKey, t.Worker, held[t.TrialKey])
 		}
 	}
+	for w, st := range sw.streaks {
+		if s.workers[w.ID] != w || len(st.trials) > maxSpoilt || int64(len(st.trials)) > st.length {
+			bad("I10: of %d failures in a row on worker %s, %d are kept", st.length, w.ID, len(st.trials))
+		}
+	}
 	for _, t := range sw.waiting.all() {
 		if t.State != sweeps.TrialPending {
 			bad("I4: %s waits in state %s", t.TrialKey, t.State)

@@ -107,6 +107,9 @@ func (s *set) put(w *worker, in bool, burden int) {
 	}
 }
 
+// idle reports whether one of the workers has no burden.
+func (s *set) idle() bool { return len(s.list) > 0 && s.list[0].burden == 0 }
+
 // first returns the first worker that will do, nil if none does. It looks at those before it.
 func (s *set) first(does func(*worker) bool) *worker {
 	found := -1

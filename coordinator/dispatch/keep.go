@@ -17,10 +17,10 @@ import (
 // for a slot, of lower sweeps, is recalled.
 func (s *State) keep(now time.Time, level []*sweep) {
 	for _, sw := range level {
-		if !s.ready(now, sw) || !sw.startsBeside(now) || s.fits(sw) {
+		if !s.ready(now, sw) || !sw.startsBeside(now) || s.fits(now, sw) {
 			continue
 		}
-		if w := sw.request.suited.first(func(w *worker) bool { return s.kept[w] == nil && !s.doubts(sw, w) }); w != nil {
+		if w := sw.request.suited.first(func(w *worker) bool { return s.kept[w] == nil && !s.doubts(sw, w) && s.offersBeside(now, sw, w) }); w != nil {
 			s.kept[w] = sw
 			s.recallQueued(w, func(t *sweeps.Trial) bool { return s.keptFrom(w, s.sweeps[t.Sweep]) })
 		}
@@ -35,7 +35,7 @@ func (s *State) keptFrom(w *worker, sw *sweep) bool {
 
 // fits reports whether a trial of the sweep may be given to a worker now, as a running or a
 // queued one.
-func (s *State) fits(sw *sweep) bool {
-	may := func(w *worker) bool { return s.mayTake(w, sw) }
+func (s *State) fits(now time.Time, sw *sweep) bool {
+	may := func(w *worker) bool { return s.mayTake(w, sw) && s.offersBeside(now, sw, w) }
 	return sw.request.room.first(may) != nil || sw.request.queue.first(may) != nil
 }

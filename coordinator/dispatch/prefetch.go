@@ -148,7 +148,7 @@ func (s *State) queueFor(now time.Time, sw *sweep) *worker {
 		return nil
 	}
 	for {
-		w := sw.request.queue.first(func(w *worker) bool { return !s.reserved[w] && s.mayTake(w, sw) })
+		w := sw.request.queue.first(func(w *worker) bool { return !s.reserved[w] && s.mayTake(w, sw) && s.offersBeside(now, sw, w) })
 		if w == nil {
 			return nil
 		}

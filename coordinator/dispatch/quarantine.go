@@ -8,49 +8,69 @@ import (
 	"swath/sweeps"
 )
 
-// streak is a worker's failures in a row, of different trials of one sweep.
-type streak struct {
-	sweep  sweeps.SweepID
-	others int64 // trials of the sweep that had finished in it when the streak began
-	trials []*sweeps.Trial
-}
-
 // noteWorker follows how attempts end on a worker. One on which trial after trial fails,
 // while the same sweep's trials finish elsewhere, is broken (a full disk, a dead GPU, a
 // driver of the wrong version): it is set aside, and what it spoilt is taken back.
-func (s *State) noteWorker(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
-	switch t.Outcome.Class {
-	case sweeps.ClassExit, sweeps.ClassSignal, sweeps.ClassSpec:
-	case sweeps.ClassOK:
-		w.streak = streak{}
+func (s *State) noteWorker(now time.Time, sw *sweep, w *worker, t *sweeps.Trial, charged bool) {
+	if s.cfg.Quarantine == 0 || sw.State == sweeps.SweepCancelling {
 		return
-	default:
+	}
+	rec := &sw.record
+	if t.Outcome.OK() {
+		rec.pass(w, t)
+		for _, other := range slices.Clone(rec.suspects) {
+			s.judge(now, sw, other)
+		}
+		return
+	}
+	is, unsure := w.faulty(now, t, charged)
+	if !is {
 		return
 	}
 	if w.blamed {
 		s.takeBack(now, sw, w, t) // it was on the worker when that was set aside
 		return
 	}
-	if w.streak.sweep != sw.ID {
-		w.streak = streak{sweep: sw.ID, others: sw.ran()}
-	}
-	for _, other := range w.streak.trials {
-		if other == t {
-			return // the same trial again says nothing of the worker
+	st := rec.streaks[w]
+	switch {
+	case st == nil:
+		st = &streak{begun: now, passed: rec.passed}
+		if rec.streaks == nil {
+			rec.streaks = map[*worker]*streak{}
 		}
+		rec.streaks[w] = st
+	case slices.Contains(st.trials, t):
+		return // the same trial again says nothing of the worker
+	case len(st.trials) == maxSpoilt:
+		st.trials = slices.Delete(st.trials, 0, 1)
 	}
-	w.streak.trials = append(w.streak.trials, t)
-	n := s.cfg.Quarantine
-	if n == 0 || len(w.streak.trials) < n || sw.ran() == w.streak.others {
+	st.length++
+	st.unsure = st.unsure || unsure
+	st.trials, st.last = append(st.trials, t), t.Outcome.Describe()
+	if st.length >= int64(s.cfg.Quarantine) && !st.suspect {
+		st.suspect = true
+		rec.suspects = append(rec.suspects, w)
+	}
+	s.judge(now, sw, w)
+}
+
+// judge sets the worker aside if it is to blame for its failures.
+func (s *State) judge(now time.Time, sw *sweep, w *worker) {
+	st := sw.streaks[w]
+	if !sw.blames(st, int64(s.cfg.Quarantine)) {
 		return
 	}
 	w.blamed = true
-	s.setAside(w, fmt.Sprintf("%d trials in a row failed on it while others finished elsewhere, last: %s", n, t.Outcome.Message))
+	s.setAside(w, fmt.Sprintf("%d trials in a row failed on it while others finished elsewhere, last: %s", st.length, st.last))
 	s.index.note(w)
-	for _, t := range w.streak.trials {
-		s.takeBack(now, sw, w, t)
+	for _, other := range s.order {
+		if st := other.streaks[w]; st != nil {
+			for _, t := range st.trials {
+				s.takeBack(now, other, w, t)
+			}
+		}
 	}
-	w.streak = streak{}
+	s.absolve(w)
 }
 
 // takeBack undoes the charge of a failure that was the worker's fault, and gives the trial
@@ -70,16 +90,16 @@ func (s *State) takeBack(now time.Time, sw *sweep, w *worker, t *sweeps.Trial) {
 	if t.Outcome.Class.Charged() && t.Charged > 0 {
 		t.Charged--
 	}
+	t.Losses = 0
 	t.NotBefore = time.Time{}
 	s.dirtyTrials[t.TrialKey] = t
 	sw.waiting.push(t)
 }
 
-// forgive takes trials out of all streaks: they are rerun, and what is remembered of them is
-// of the past.
-func (s *State) forgive(rerun map[sweeps.TrialKey]bool) {
-	for _, w := range s.workers {
-		w.streak.trials = slices.DeleteFunc(w.streak.trials, func(t *sweeps.Trial) bool { return rerun[t.TrialKey] })
+// absolve forgets all streaks of a worker.
+func (s *State) absolve(w *worker) {
+	for _, sw := range s.order {
+		sw.clear(w)
 	}
 }
 
@@ -96,7 +116,7 @@ func (s *State) onAdmit(e Admit) error {
 	if w == nil {
 		return fmt.Errorf("%w: no worker %q", sweeps.ErrNotFound, e.Worker)
 	}
-	w.streak = streak{}
+	s.absolve(w)
 	w.aside, w.blamed = "", false
 	s.dirtyAside[w.ID] = w
 	switch {

@@ -54,13 +54,6 @@ func (w *waiting) remove(t *sweeps.Trial) {
 	}
 }
 
-// pop takes the first trial of one of the queues out.
-func (w *waiting) pop(q *retryQueue) *sweeps.Trial {
-	t := q.peek()
-	w.remove(t)
-	return t
-}
-
 func (w *waiting) len() int { return len(w.by) }
 
 // all are the trials that wait, in no order.
@@ -87,6 +80,31 @@ func (q retryQueue) due(now time.Time) bool {
 	t := q.peek()
 	return t != nil && !t.NotBefore.After(now)
 }
+
+// next is when the next trial becomes due that was not at the last Tick; zero if none will
+// before others are handed out. Those whose wait is over wait for a worker, not for time, and
+// the others come after them.
+func (q retryQueue) next(ticked time.Time) (at time.Time) {
+	t := q.peek()
+	switch {
+	case t == nil:
+		return at
+	case t.NotBefore.After(ticked):
+		return t.NotBefore
+	case !lostUnbegun(t):
+		return at
+	}
+	for _, t := range q { // the first waits for another worker, and the others need not
+		if t.NotBefore.After(ticked) && (at.IsZero() || t.NotBefore.Before(at)) {
+			at = t.NotBefore
+		}
+	}
+	return at
+}
+
+// lostUnbegun reports whether the trial's last attempt was lost with its worker before it
+// began.
+func lostUnbegun(t *sweeps.Trial) bool { return t.Losses > 0 && t.Started.IsZero() }
 
 // Len, Less, Swap, Push and Pop implement heap.Interface.
 func (q retryQueue) Len() int { return len(q) }

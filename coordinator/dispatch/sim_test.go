@@ -311,7 +311,9 @@ func (s *sim) turn(events ...Event) ([]Effect, bool) {
 			s.logf("%s", describeEvent(ev))
 		}
 		s.witness.sees(s.now, s.state, ev)
+		s.witnessEnd(ev)
 		err := s.state.Step(s.now, ev)
+		s.checkBlame(ev)
 		if sub, is := ev.(Submit); is && err != nil && s.disk.sweeps[sub.Sweep.ID] != nil {
 			s.failf("a submission that is repeated is refused: %v", err)
 		}

@@ -60,6 +60,9 @@ type witness struct {
 	heard   map[sweeps.WorkerID]hearing
 	stalled time.Duration
 	stalls  int
+	// tallies are how trials ended, and blamed the workers that were set aside for it.
+	tallies map[onWorker]*tally
+	blamed  map[sweeps.WorkerID]bool
 	// Since the coordinator began:
 	up       map[sweeps.WorkerID]uint64 // connected, in this session
 	draining map[sweeps.WorkerID]bool   // shutting down, by their own word
@@ -81,7 +84,7 @@ type reported struct {
 }
 
 func newWitness() witness {
-	w := witness{began: map[sweeps.AttemptRef]sweeps.WorkerID{}, wiped: map[sweeps.AttemptRef]bool{}, ends: map[reported]bool{}}
+	w := witness{began: map[sweeps.AttemptRef]sweeps.WorkerID{}, wiped: map[sweeps.AttemptRef]bool{}, ends: map[reported]bool{}, tallies: map[onWorker]*tally{}, blamed: map[sweeps.WorkerID]bool{}}
 	w.forget(disk{})
 	return w
 }
@@ -103,7 +106,7 @@ func (w *witness) forget(d disk) {
 func (w *witness) sees(now time.Time, state *State, ev Event) {
 	switch e := ev.(type) {
 	case Alive:
-		if state.current(e.Worker, e.Session) != nil {
+		if known := state.current(e.Worker, e.Session); known != nil && known.connected {
 			w.heard[e.Worker] = hearing{now, w.stalled, w.stalls}
 		}
 	case Hello:
@@ -416,7 +419,7 @@ func (s *sim) checkAssigned(begun []Effect) {
 			s.failf("%v is handed to %s, which offers %v: its trials ask for %v", start.Ref, id, w.Total, w.used)
 		}
 		for _, b := range s.state.order {
-			if b == a || !s.couldGive(b) || s.state.doubts(b, w) || !covers(a, b) {
+			if b == a || !s.couldGive(b) || s.refuses(b, w) || !covers(a, b) {
 				continue
 			}
 			if b.policy.Priority > a.policy.Priority || b.policy.Priority == a.policy.Priority && running[a.ID] > running[b.ID] {
@@ -466,7 +469,7 @@ func (s *sim) checkKept(begun []Effect) {
 		}
 		suit, spoilt := 0, 0
 		for id, w := range s.state.workers {
-			if !w.couldRun(b.request) || s.state.doubts(b, w) {
+			if !w.couldRun(b.request) || s.refuses(b, w) {
 				continue
 			}
 			suit++
@@ -484,7 +487,7 @@ func (s *sim) checkKept(begun []Effect) {
 // take what falls free.
 func (s *sim) blocked(sw *sweep) bool {
 	for _, w := range s.state.workers {
-		if !s.state.doubts(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request)) {
+		if !s.refuses(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request)) {
 			return false
 		}
 	}
@@ -511,6 +514,25 @@ func (s *sim) couldGive(sw *sweep) bool {
 	return sw.State == sweeps.SweepRunning && s.halt == "" && !s.state.again && sw.startsBeside(s.now)
 }
 
+// refuses reports whether the worker is given none of the sweep: the dispatcher doubts it, or the
+// trials that are ready were just lost there before they began, and may have another worker.
+func (s *sim) refuses(sw *sweep, w *worker) bool {
+	if s.state.doubts(sw, w) {
+		return true
+	}
+	if sw.head != nil || slices.ContainsFunc(sw.waiting.shared, func(t *waiter) bool {
+		return !t.NotBefore.After(s.now) && (t.Losses == 0 || t.Worker != w.ID || !t.Started.IsZero())
+	}) {
+		return false
+	}
+	for _, other := range s.state.workers {
+		if other != w && other.couldRun(sw.request) && !s.state.doubts(sw, other) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkIdle checks that no slot stays free for which there is a trial, wherever it waits.
 func (s *sim) checkIdle() {
 	kept := 0 // workers that may be kept free for a trial that wants to be alone, or for a sweep of high priority
@@ -522,7 +544,7 @@ func (s *sim) checkIdle() {
 			kept++
 		}
 	}
-	if n := len(s.state.kept); n > kept {
+	if n := len(s.state.kept); n > kept && !s.state.again {
 		s.failf("%d workers are kept for sweeps that fit nowhere, of which there are %d at most", n, kept)
 	}
 	var idle []string
@@ -552,7 +574,7 @@ func (s *sim) checkIdle() {
 			}
 		}
 		i := slices.IndexFunc(s.state.order, func(sw *sweep) bool {
-			return s.couldGive(sw) && !s.state.doubts(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request))
+			return s.couldGive(sw) && !s.refuses(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request))
 		})
 		if i >= 0 {
 			idle = append(idle, fmt.Sprintf("worker %s has %d of %d slots taken and queues %d trials of %d, and sweep %s has one for it",

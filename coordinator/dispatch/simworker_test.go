@@ -19,8 +19,9 @@ type simWorker struct {
 	stalled   time.Time // says nothing before
 	held      map[sweeps.AttemptRef]*simAttempt
 	nextBeat  time.Time
-	hold      string // why it takes no trials
-	luck      int    // in 10, attempts that end well; a bad machine has little
+	hold      string       // why it takes no trials
+	luck      int          // in 10, attempts that end well; a bad machine has little
+	flaw      sweeps.Class // how all others end there; lost for those that cannot even begin. None: in any way
 }
 
 type simAttempt struct {
@@ -50,6 +51,7 @@ func (s *sim) addWorker() {
 		},
 		held: map[sweeps.AttemptRef]*simAttempt{},
 		luck: []int{7, 7, 9, 1}[s.rng.IntN(4)],
+		flaw: []sweeps.Class{"", "", "", sweeps.ClassExit, sweeps.ClassTimeout, sweeps.ClassOOM, sweeps.ClassLost}[s.rng.IntN(7)],
 	})
 }
 
@@ -226,6 +228,10 @@ func (s *sim) startQueued(w *simWorker) {
 		if first == nil || busy >= w.Slots {
 			return
 		}
+		if first.outcome.Class == sweeps.ClassLost {
+			first.ended = true
+			continue
+		}
 		first.ends = s.now.Add(time.Duration(1+s.rng.IntN(8000)) * time.Millisecond)
 		s.logf("%s starts %v", w.ID, next)
 		s.begins(w, next)
@@ -249,6 +255,9 @@ func (s *sim) outcome(w *simWorker) sweeps.Outcome {
 	}
 	if s.rng.IntN(10) < w.luck {
 		return sweeps.Outcome{Class: sweeps.ClassOK}
+	}
+	if w.flaw != "" {
+		return sweeps.Outcome{Class: w.flaw, ExitCode: 1, Message: "simulated"}
 	}
 	return sweeps.Outcome{Class: classes[s.rng.IntN(len(classes))], ExitCode: 1, Message: "simulated"}
 }
@@ -283,9 +292,13 @@ func (s *sim) live(w *simWorker) {
 		}
 		if a.ended && !a.repeat.After(s.now) {
 			a.repeat = s.now.Add(time.Second)
+			ran := 1 + s.age()
+			if a.ends.IsZero() {
+				ran = 0
+			}
 			s.post(w, Exited{
 				Worker: w.ID, Ref: ref, Outcome: a.outcome, Metrics: map[string]sweeps.Summary{"attempt": {Count: 1, Last: float64(ref.Attempt)}},
-				Ran: 1 + s.age(), Ago: s.age(),
+				Ran: ran, Ago: s.age(),
 			})
 		}
 	}
@@ -309,7 +322,7 @@ func (s *sim) connect(w *simWorker) {
 	for _, ref := range h.Attempts {
 		t := s.disk.trials[ref.TrialKey]
 		lost[ref] = shared && t != nil && t.State == sweeps.TrialPending && t.Attempt == ref.Attempt && t.Worker == w.ID &&
-			t.Outcome.Class == sweeps.ClassLost && !t.Alone && !s.subs[ref.Sweep].Policy.Needs.WantsGPU()
+			t.Outcome.Class == sweeps.ClassLost && !s.witness.ends[reported{ref, w.ID, sweeps.ClassLost}] && !t.Alone && !s.subs[ref.Sweep].Policy.Needs.WantsGPU()
 	}
 	known := map[sweeps.AttemptRef]bool{} // to have begun here
 	for _, t := range s.disk.trials {

@@ -57,7 +57,8 @@ type sweep struct {
 	waiting waiting // pending trials that had an attempt before
 	running map[int64]*sweeps.Trial
 	alike   alike
-	served  uint64 // grows with each of its trials that is handed out, see State.begun
+	record
+	served uint64 // grows with each of its trials that is handed out, see State.begun
 }
 
 // worker is a worker that holds, or may be given, trials.
@@ -80,7 +81,6 @@ type worker struct {
 	aside  string        // why it is given no trials, by a user's word or the dispatcher's
 	held   string        // why it takes none, by its own
 	blamed bool          // it was set aside for its failures; what else fails on it is not the trials' fault
-	streak streak
 }
 
 // open reports whether the worker may be given trials at all.
@@ -331,10 +331,9 @@ func (s *State) NextWake() time.Time {
 		sooner(s.ticked.Add(s.cfg.pulse()))
 	}
 	for _, sw := range s.order {
-		// A trial whose wait was over at the last Tick waits for a worker, not for time.
 		for _, q := range []retryQueue{sw.waiting.shared, sw.waiting.alone} {
-			if t := q.peek(); t != nil && t.NotBefore.After(s.ticked) {
-				sooner(t.NotBefore)
+			if t := q.next(s.ticked); !t.IsZero() {
+				sooner(t)
 			}
 		}
 		if end := sw.deadline(); !end.IsZero() {

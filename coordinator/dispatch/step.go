@@ -109,7 +109,7 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 			alive[t.Index] = true
 		}
 	}
-	rerun := map[sweeps.TrialKey]bool{}
+	rerun := map[int64]bool{}
 	for _, t := range e.Trials {
 		if alive[t.Index] || !t.State.Terminal() || !t.State.CanMove(sweeps.TrialPending) {
 			continue
@@ -119,12 +119,14 @@ func (s *State) onRerun(now time.Time, e Rerun) error {
 			s.moveSweep(sw, sweeps.SweepRunning, "")
 			sw.Ended, sw.Revived = time.Time{}, now
 		}
-		rerun[t.TrialKey] = true
+		rerun[t.Index] = true
 		s.move(sw, t, sweeps.TrialPending)
 		t.Charged, t.Losses, t.NotBefore = 0, 0, time.Time{}
 		sw.waiting.push(t)
 	}
-	s.forgive(rerun)
+	if sw != nil {
+		sw.forgive(rerun)
+	}
 	return nil
 }
 

@@ -112,7 +112,9 @@ func (s *State) regain(w *worker, ref sweeps.AttemptRef, shares []sweeps.GPUShar
 	if t == nil || t.Attempt != ref.Attempt || t.Worker != w.ID || t.Outcome.Class != sweeps.ClassLost {
 		return false
 	}
-	if w.alone != nil || t.Alone && len(w.running) > 0 || !w.couldPlace(shares, sw.policy.Needs) {
+	needs := sw.policy.Needs
+	if w.alone != nil || t.Alone && len(w.running) > 0 || !w.couldPlace(shares, needs) ||
+		w.busy() < w.Slots && !w.Total.Sub(w.used).Fits(needs) {
 		return false // what it has was given to others
 	}
 	sw.waiting.remove(t)
@@ -174,6 +176,7 @@ func (s *State) meet(id sweeps.WorkerID, name string) *worker {
 func (s *State) part(w *worker) {
 	delete(s.workers, w.ID)
 	s.index.drop(w)
+	s.absolve(w)
 	if i, ok := slices.BinarySearchFunc(s.byID, w.ID, compareWorker); ok {
 		s.byID = slices.Delete(s.byID, i, i+1)
 	}
