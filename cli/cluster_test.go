@@ -407,3 +407,37 @@ func TestBrokenPipe(t *testing.T) {
 		t.Errorf("results into head: %v, %q", err, b)
 	}
 }
+
+// What a `swath run` that was killed left running goes on beside the next one, of another sweep,
+// which takes the slots as they fall free; and the first sweep goes on with it.
+func TestRunBesideWhatAKilledRunLeft(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	a, b := newGated(t, "left", 3, ""), newGated(t, "next", 3, "")
+	first := start(t, "run", a.file, "--home", home, "--slots", "2")
+	a.await(2)
+	first.kill()
+
+	second := start(t, "run", b.file, "--home", home, "--slots", "3")
+	b.await(1)
+	swath(t, "status", "left", "--home", home).want(t, 0).says(t, "2 running")
+	swath(t, "explain", "left/2", "--home", home).want(t, 0).says(t, "the sweep rests")
+	a.open(a.began()[0][0])
+	b.await(2)
+	b.open()
+	second.wait().want(t, 0).says(t, "3 trials: 3 finished")
+	if said := second.stderr(); !strings.Contains(said, "left was interrupted, and what ran of it goes on (trials: 2)") {
+		t.Errorf("the second run says\n%s", said)
+	}
+	if n := len(a.began()); n != 2 {
+		t.Errorf("%d attempts of the first sweep began beside the second", n)
+	}
+	a.open()
+	swath(t, "run", a.file, "--home", home, "--slots", "2").want(t, 0).says(t, "3 trials: 3 finished")
+	rows := parseRows(t, swath(t, "results", "left", "--home", home, "--format", "jsonl", "--sort", "index").want(t, 0))
+	for _, row := range rows {
+		if row.Trial == a.began()[0][0] && row.Attempts != 1 {
+			t.Errorf("the trial that ended beside the second run had %d attempts", row.Attempts)
+		}
+	}
+}

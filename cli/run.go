@@ -106,7 +106,8 @@ func (a *app) run(ctx context.Context, file string, opt runOptions) error {
 	if err != nil {
 		return err
 	}
-	stopWorker, err := a.startWorker(s.addr, m, log)
+	ready := make(chan struct{})
+	stopWorker, err := a.startWorker(s.addr, m, log, func(sweeps.WorkerID) { close(ready) })
 	if err != nil {
 		return errors.Join(err, s.stop())
 	}
@@ -117,11 +118,44 @@ func (a *app) run(ctx context.Context, file string, opt runOptions) error {
 	}
 	defer cl.close()
 	ctx, done := a.watchDisk(ctx, s, target.name)
-	err = a.runSweep(ctx, cl, f, target, opt)
+	if err = a.noteOthers(ctx, cl, target.id, ready); err == nil {
+		err = a.runSweep(ctx, cl, f, target, opt)
+	}
 	if full := done(); full != nil {
 		err = full
 	}
 	return errors.Join(err, end())
+}
+
+// noteOthers says what still runs here of other sweeps, whose run was killed. It is known when
+// the worker has said what it holds.
+func (a *app) noteOthers(ctx context.Context, cl *client, id sweeps.SweepID, ready <-chan struct{}) error {
+	running := func() (list []*wire.SweepStatus, err error) {
+		all, err := cl.Sweeps(ctx)
+		for _, sw := range all {
+			if sw.ID != id && sw.Counts.Running > 0 {
+				list = append(list, sw)
+			}
+		}
+		return list, err
+	}
+	list, err := running()
+	if len(list) == 0 {
+		return err
+	}
+	select {
+	case <-ready:
+	case <-ctx.Done():
+	case <-time.After(5 * time.Second): // whatever keeps the worker, it is no reason to wait longer
+	}
+	if list, err = running(); err != nil {
+		return err
+	}
+	for _, sw := range list {
+		a.note("%s was interrupted, and what ran of it goes on (trials: %d): in its slots, until it ends, or this run does; to go on with the sweep, give its command again",
+			sw.Name, sw.Counts.Running)
+	}
+	return nil
 }
 
 // runSweep submits the sweep, unless it goes on, and follows it to its end.
@@ -231,12 +265,12 @@ func newSweepID() sweeps.SweepID {
 }
 
 // startWorker runs a worker in this process until the function that it returns is called.
-func (a *app) startWorker(addr string, m machine, log *slog.Logger) (stop func() error, err error) {
+func (a *app) startWorker(addr string, m machine, log *slog.Logger, ready func(sweeps.WorkerID)) (stop func() error, err error) {
 	cl, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}
-	agent, err := a.newAgent(cl, m, log, nil)
+	agent, err := a.newAgent(cl, m, log, ready)
 	if err != nil {
 		cl.close()
 		return nil, err

@@ -26,7 +26,7 @@ type Config struct {
 	// refused. Empty to refuse nobody.
 	Home string
 	// Rests reports whether the coordinator should leave a sweep that has not ended
-	// alone: keep its records as they are and hand out nothing. Nil for none.
+	// alone: hand out nothing of it. What workers run of it goes on. Nil for none.
 	Rests func(*sweeps.Sweep) bool
 	// Checkpoints keeps the checkpoints' files; nil to keep none. Quota bounds them.
 	Checkpoints CheckpointStore
@@ -330,7 +330,7 @@ func (c *Coordinator) load() (*dispatch.State, error) {
 	state.SetAside(aside)
 	for _, sw := range list {
 		state.Name(sw.ID, sw.Name)
-		if sw.State.Terminal() || (c.cfg.Rests != nil && c.cfg.Rests(sw)) {
+		if sw.State.Terminal() {
 			continue
 		}
 		l, err := c.specs.get(sw)
@@ -345,7 +345,9 @@ func (c *Coordinator) load() (*dispatch.State, error) {
 			return nil, fmt.Errorf("load the trials of sweep %q: %w", sw.Name, err)
 		}
 		c.fence.update(live)
-		state.Restore(now, dispatch.Submit{Sweep: sw, Plan: l.plan, Policy: l.policy()}, live)
+		policy := l.policy()
+		policy.Rests = c.cfg.Rests != nil && c.cfg.Rests(sw)
+		state.Restore(now, dispatch.Submit{Sweep: sw, Plan: l.plan, Policy: policy}, live)
 	}
 	return state, nil
 }

@@ -98,7 +98,7 @@ func (s *State) reserve(now time.Time, levels [][]*sweep) {
 
 // ready reports whether the sweep has a trial that may start now.
 func (s *State) ready(now time.Time, sw *sweep) bool {
-	return sw.State == sweeps.SweepRunning && s.halt == "" && (sw.waiting.shared.due(now) || s.advance(now, sw) ||
+	return s.handsOut(sw) && (sw.waiting.shared.due(now) || s.advance(now, sw) ||
 		// The cursor may have passed a trial that cannot be computed, and another goes on from it.
 		sw.waiting.shared.due(now) || sw.waiting.alone.due(now))
 }

@@ -21,7 +21,7 @@ func (s *State) Check() error {
 	}
 	s.checkIndex(bad)
 	for id, w := range s.workers {
-		if away := w.lease.IsZero() && !w.connected && w.aside != "" && len(w.running) == 0; !away && (w.lease.Before(s.expiry) || s.expiry.IsZero()) {
+		if away := w.lease.IsZero() && !w.connected && w.restsOnly(s); !away && (w.lease.Before(s.expiry) || s.expiry.IsZero()) {
 			bad("I10: the lease of worker %s ends at %s, before the next look at the leases at %s", id, w.lease, s.expiry)
 		}
 		var used sweeps.Resources
@@ -118,6 +118,16 @@ func (s *State) checkIndex(bad func(string, ...any)) {
 		bad("I10: %d requests of sweeps are not listed", len(asking))
 	}
 	account("have a queue", &s.index.queues, func(w *worker) bool { return len(w.queue) > 0 }, func(*worker) int { return 0 })
+}
+
+// restsOnly reports whether all that is on the worker is of sweeps that rest.
+func (w *worker) restsOnly(s *State) bool {
+	for key := range w.running {
+		if !s.sweeps[key.Sweep].policy.Rests {
+			return false
+		}
+	}
+	return true
 }
 
 // checkGPUs verifies what is kept of a worker's devices.

@@ -45,7 +45,7 @@ func (s *State) limit(now time.Time, sw *sweep) {
 
 // deadline is when the sweep's time is up; zero for never.
 func (sw *sweep) deadline() time.Time {
-	if sw.policy.TimeLimit <= 0 || sw.State == sweeps.SweepCancelling {
+	if sw.policy.TimeLimit <= 0 || sw.policy.Rests || sw.State == sweeps.SweepCancelling {
 		return time.Time{}
 	}
 	began := sw.Created

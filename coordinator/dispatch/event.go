@@ -40,8 +40,11 @@ type Policy struct {
 	TimeLimit time.Duration
 	// Continues says that trials go on from each other, as the plan's Before and After say.
 	Continues bool
-	Keep      sweeps.Keep // which checkpoints are kept
-	Goal      sweeps.Goal // of the objective, for the best checkpoints
+	// Rests says that nothing of the sweep is handed out, and no time limit of it counted: another
+	// coordinator will go on with it. What workers run of it goes on.
+	Rests bool
+	Keep  sweeps.Keep // which checkpoints are kept
+	Goal  sweeps.Goal // of the objective, for the best checkpoints
 }
 
 // Submit brings a new sweep. A sweep whose id is known already is the same request

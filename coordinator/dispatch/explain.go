@@ -48,7 +48,11 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		say("it will go on from %s", describe(waiting.Checkpoints[0]))
 	}
 	if sw.State != sweeps.SweepRunning {
-		say("the sweep is %s, %s", sw.State, sw.Reason)
+		say("%s", sw.describe())
+		return why
+	}
+	if sw.policy.Rests {
+		say("the sweep rests while a `swath run` works on another sweep of this home")
 		return why
 	}
 	if sw.policy.RunCap > 0 && waiting == nil && sw.Dispatched >= sw.policy.RunCap {
@@ -65,7 +69,11 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 func (s *State) explainRunning(now time.Time, t *sweeps.Trial) []string {
 	w := s.workers[t.Worker]
 	why := []string{fmt.Sprintf("attempt %d is on worker %s since %s ago", t.Attempt, t.WorkerName, now.Sub(t.Assigned).Round(time.Second))}
-	if t.Started.IsZero() {
+	switch {
+	case !t.Started.IsZero():
+	case w.isQueued(t):
+		why = append(why, fmt.Sprintf("it waits there until one of the worker's %d slots is free", w.Slots))
+	default:
 		why = append(why, "the worker has not reported its start")
 	}
 	for _, share := range w.places[t.TrialKey] {
@@ -79,7 +87,11 @@ func (s *State) explainRunning(now time.Time, t *sweeps.Trial) []string {
 			why = append(why, "it goes on from "+describe(c))
 		}
 	}
-	if !w.connected {
+	switch {
+	case w.connected:
+	case w.lease.IsZero():
+		why = append(why, "the worker is not connected")
+	default:
 		why = append(why, fmt.Sprintf("the worker is not connected; if it stays silent, the trial goes elsewhere in %s", w.lease.Sub(now).Round(time.Second)))
 	}
 	return why
@@ -101,6 +113,14 @@ func (s *State) explainChain(sw *sweep, i int64) []string {
 		why += ", which has not begun or just ended"
 	}
 	return []string{why}
+}
+
+// describe says how the sweep is, and why.
+func (sw *sweep) describe() string {
+	if sw.Reason == "" {
+		return fmt.Sprintf("the sweep is %s", sw.State)
+	}
+	return fmt.Sprintf("the sweep is %s, %s", sw.State, sw.Reason)
 }
 
 // describe names a checkpoint.

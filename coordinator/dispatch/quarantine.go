@@ -122,7 +122,7 @@ func (s *State) onAdmit(e Admit) error {
 	switch {
 	case !e.Admit:
 		s.setAside(w, "drained by a user")
-	case w.lease.IsZero():
+	case w.lease.IsZero() && len(w.running) == 0:
 		s.part(w) // it was known for its being set aside only
 	}
 	s.index.note(w)

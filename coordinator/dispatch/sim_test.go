@@ -94,7 +94,8 @@ type sim struct {
 	witness witness
 
 	workers []*simWorker
-	halt    string // why the coordinator hands out no trials
+	halt    string                  // why the coordinator hands out no trials
+	rests   map[sweeps.SweepID]bool // that this coordinator leaves alone
 	session uint64
 	mail    []letter // in flight, both ways
 	calm    bool     // no more faults: the cluster must come to an end
@@ -364,6 +365,14 @@ func (s *sim) comes(ev Event) bool {
 		return !s.disk.removed[e.Sweep.ID]
 	case Remove:
 		return !s.disk.taken(e.Sweep)
+	case Cancel:
+		return !s.rests[e.Sweep]
+	case Pause:
+		return !s.rests[e.Sweep]
+	case Resume:
+		return !s.rests[e.Sweep]
+	case Rerun:
+		return !s.rests[e.Submit.Sweep.ID]
 	case Found:
 		for i, t := range e.Origins {
 			if t != nil && s.disk.removed[t.ReusedFrom.Sweep] {
@@ -396,7 +405,7 @@ func describeEvent(ev Event) string {
 // restart is the coordinator's end and return: its memory is gone, and all connections.
 func (s *sim) restart() {
 	s.logf("the coordinator begins again")
-	s.state = New(s.cfg)
+	s.state, s.rests = New(s.cfg), map[sweeps.SweepID]bool{}
 	s.witness.forget(s.disk)
 	s.state.SetAside(slices.Collect(maps.Values(s.disk.aside)))
 	for _, id := range slices.Sorted(maps.Keys(s.disk.sweeps)) {
@@ -407,6 +416,8 @@ func (s *sim) restart() {
 		}
 		sub := s.subs[id]
 		sub.Sweep = &rec
+		sub.Policy.Rests = !s.calm && s.rng.IntN(8) == 0
+		s.rests[id] = sub.Policy.Rests
 		var live []*sweeps.Trial
 		for _, t := range s.disk.rows(id) {
 			if !t.State.Terminal() {

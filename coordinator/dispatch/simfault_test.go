@@ -162,6 +162,9 @@ func (s *sim) rerunOf(id sweeps.SweepID) Rerun {
 // relent takes back what a user, or the dispatcher for one, holds up: the cluster is to
 // come to an end.
 func (s *sim) relent() {
+	if slices.Contains(slices.Collect(maps.Values(s.rests)), true) {
+		s.restart()
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.disk.sweeps)) {
 		if s.disk.sweeps[id].State == sweeps.SweepPaused {
 			s.turn(Resume{id})

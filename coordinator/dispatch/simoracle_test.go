@@ -407,6 +407,8 @@ func (s *sim) checkAssigned(begun []Effect) {
 		case len(w.queue) > max(w.Prefetch, min(w.Burst, s.finishedOfLate(id))):
 			s.failf("%v is queued on %s as number %d, it said %d, or %d when they end in moments: %d did",
 				start.Ref, id, len(w.queue), w.Prefetch, w.Burst, s.finishedOfLate(id))
+		case s.rests[a.ID]:
+			s.failf("%v is handed out, and its sweep rests", start.Ref)
 		case t.NotBefore.After(s.now):
 			s.failf("%v is handed out %s too early", start.Ref, t.NotBefore.Sub(s.now))
 		}
@@ -511,7 +513,7 @@ func (s *sim) sim(id sweeps.WorkerID) *simWorker {
 
 // couldGive reports whether the sweep has a trial for any worker with room for it.
 func (s *sim) couldGive(sw *sweep) bool {
-	return sw.State == sweeps.SweepRunning && s.halt == "" && !s.state.again && sw.startsBeside(s.now)
+	return sw.State == sweeps.SweepRunning && !s.rests[sw.ID] && s.halt == "" && !s.state.again && sw.startsBeside(s.now)
 }
 
 // refuses reports whether the worker is given none of the sweep: the dispatcher doubts it, or the
@@ -537,10 +539,10 @@ func (s *sim) refuses(sw *sweep, w *worker) bool {
 func (s *sim) checkIdle() {
 	kept := 0 // workers that may be kept free for a trial that wants to be alone, or for a sweep of high priority
 	for _, sw := range s.state.order {
-		if sw.State == sweeps.SweepRunning && sw.waiting.alone.due(s.now) {
+		if sw.State == sweeps.SweepRunning && !s.rests[sw.ID] && sw.waiting.alone.due(s.now) {
 			kept++
 		}
-		if sw.State == sweeps.SweepRunning && sw.startsBeside(s.now) && s.blocked(sw) {
+		if sw.State == sweeps.SweepRunning && !s.rests[sw.ID] && sw.startsBeside(s.now) && s.blocked(sw) {
 			kept++
 		}
 	}

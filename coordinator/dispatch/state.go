@@ -141,7 +141,8 @@ func (s *State) Name(id sweeps.SweepID, name string) {
 
 // Restore puts back a sweep that had not ended when the store was last written, with
 // its rows that are pending or running. The workers of running ones get a fresh lease:
-// they have had nobody to report to.
+// they have had nobody to report to. Of one that rests they get none: if they do not come, it
+// is as it was for the coordinator that goes on with it.
 func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 	sw := s.adopt(sub)
 	s.settled, s.ticked = false, now
@@ -153,7 +154,7 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 			if w == nil {
 				w = s.meet(t.Worker, t.WorkerName)
 			}
-			if w.lease.IsZero() {
+			if w.lease.IsZero() && !sw.policy.Rests {
 				w.lease = now.Add(2 * s.cfg.Lease)
 				s.noteLease(w)
 			}

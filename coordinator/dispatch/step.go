@@ -140,12 +140,17 @@ func (s *State) onTick(now time.Time) {
 	}
 }
 
+// handsOut reports whether trials of the sweep are handed out.
+func (s *State) handsOut(sw *sweep) bool {
+	return sw.State == sweeps.SweepRunning && !sw.policy.Rests && s.halt == ""
+}
+
 // advance moves the sweep's cursor to the next index that has a trial, and remembers
 // that trial. It reports whether there is one. Indices that a constraint excludes are
 // skipped, at most ScanLimit a step; trials that cannot be computed fail on the spot,
 // and those whose result is reused finish.
 func (s *State) advance(now time.Time, sw *sweep) bool {
-	if sw.State != sweeps.SweepRunning || s.halt != "" {
+	if !s.handsOut(sw) {
 		return false
 	}
 	for n := 0; sw.head == nil; n++ {

@@ -42,7 +42,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	returned WORKER ATTEMPT
 //	wait DURATION                   with a tick whenever one is due
 //	stall DURATION                  in which nothing is done, and a tick
-//	crash                           the coordinator begins anew from what was committed
+//	crash [rests=SWEEP]             the coordinator begins anew from what was committed
 //
 // where ATTEMPT is SWEEP/INDEX#NUMBER. After every event the invariants hold.
 func TestTranscripts(t *testing.T) {
@@ -209,7 +209,7 @@ func (s *story) event(line string) string {
 		s.now = s.now.Add(d)
 		ev = Tick{}
 	case "crash":
-		s.load()
+		s.load(sweeps.SweepID(args["rests"]))
 		ev = Tick{}
 	default:
 		s.t.Fatalf("no event %q", words[0])
@@ -450,7 +450,7 @@ func (s *story) sessionOf(id string, args map[string]string) uint64 {
 }
 
 // load is the beginning of a coordinator on the disk.
-func (s *story) load() {
+func (s *story) load(rests sweeps.SweepID) {
 	s.state = New(s.cfg)
 	s.state.SetAside(slices.Collect(maps.Values(s.aside)))
 	for _, id := range slices.Sorted(maps.Keys(s.sweeps)) {
@@ -460,7 +460,7 @@ func (s *story) load() {
 			continue
 		}
 		sub := s.subs[id]
-		sub.Sweep = sw.Clone()
+		sub.Sweep, sub.Policy.Rests = sw.Clone(), id == rests
 		var live []*sweeps.Trial
 		for _, t := range s.rows(id) {
 			if !t.State.Terminal() {

@@ -14,11 +14,13 @@ import (
 // taken for lost, and nobody else has begun meanwhile, is its own again.
 func (s *State) onHello(now time.Time, e Hello) {
 	w := s.workers[e.Worker.ID]
-	if w == nil {
+	replaces := w != nil && w.connected && w.session != e.Session
+	switch {
+	case w == nil:
 		w = s.meet(e.Worker.ID, e.Worker.Name)
-	} else if w.session > e.Session {
+	case w.session > e.Session:
 		return // another connection came after this one, and was faster
-	} else if w.connected && w.session != e.Session {
+	case replaces:
 		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})
 	}
 	w.Worker, w.session, w.connected, w.draining = e.Worker, e.Session, true, false
@@ -55,6 +57,13 @@ func (s *State) onHello(now time.Time, e Hello) {
 				t.Started = now
 				s.dirtyTrials[key] = t
 			}
+		case t.Started.IsZero() && (sw.policy.Rests || replaces):
+			// It never arrived, or it did where the connection before led: that may be another agent
+			// of this identity, of a copied home. So the trial is handed out anew.
+			s.end(now, now, sw, t, sweeps.Outcome{
+				Class: sweeps.ClassPreempted, ExitCode: -1,
+				Message: "it had not reached worker " + w.Name + " when that connected again",
+			}, nil)
 		case t.Started.IsZero() && w.isQueued(t) && len(w.queue) > w.most():
 			s.end(now, now, sw, t, sweeps.Outcome{
 				Class: sweeps.ClassPreempted, ExitCode: -1,
@@ -228,15 +237,20 @@ func (s *State) expire(now time.Time) {
 			continue
 		}
 		for _, key := range sortedKeys(w.running) {
-			s.end(now, now, s.sweeps[key.Sweep], w.running[key], sweeps.Outcome{
-				Class: sweeps.ClassLost, ExitCode: -1,
-				Message: "worker " + w.Name + " was silent for longer than its lease",
-			}, nil)
+			sw := s.sweeps[key.Sweep]
+			if sw.policy.Rests && w.session == 0 {
+				continue // nobody waited for the worker
+			}
+			why := "worker " + w.Name + " was silent for longer than its lease"
+			if sw.State == sweeps.SweepCancelling {
+				why = "the sweep was cancelled while worker " + w.Name + " was not there to stop it"
+			}
+			s.end(now, now, sw, w.running[key], sweeps.Outcome{Class: sweeps.ClassLost, ExitCode: -1, Message: why}, nil)
 		}
 		if w.connected {
 			s.send(Disconnect{w.ID, w.session, "the lease expired: no heartbeat arrived in time"})
 		}
-		if w.aside == "" {
+		if w.aside == "" && len(w.running) == 0 {
 			s.part(w)
 			continue
 		}
