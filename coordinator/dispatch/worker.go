@@ -202,7 +202,7 @@ func (s *State) noteLease(w *worker) {
 
 // pulse is how often a Tick comes at least while there are leases, so that one that comes late
 // shows that the coordinator itself did not run: it was stopped, or its store was stuck.
-func (c Config) pulse() time.Duration { return c.Lease / 10 }
+func (c Config) pulse() time.Duration { return max(c.Lease/10, time.Second) }
 
 // excuse extends the leases by the time in which nobody could be heard, for that was the
 // coordinator's doing. What was said meanwhile is still to be read.
