@@ -23,6 +23,8 @@ func TestBadInput(t *testing.T) {
 		args []string
 	}{
 		{"unknown-verb", 2, []string{"rnu", "x.yaml"}},
+		{"unknown-verb-result", 2, []string{"result", "x"}},
+		{"unknown-verb-log", 2, []string{"log", "x/1"}},
 		{"unknown-verb-help", 2, []string{"help", "rnu"}},
 		{"unknown-flag", 2, []string{"run", "--slot", "2"}},
 		{"flag-value", 2, []string{"worker", "--slots", "abc"}},
@@ -94,6 +96,7 @@ func TestBadInput(t *testing.T) {
 		{"limit", 2, []string{"results", "x", "--limit", "-1"}},
 		{"plan-limit", 2, []string{"plan", file("fine.yaml"), "--limit", "-1"}},
 		{"trainer", 2, []string{"trainer", "vitt"}},
+		{"trainers", 2, []string{"trainer", "vit", "dcgan"}},
 		{"data-verb", 2, []string{"data", "get"}},
 		{"data-name", 2, []string{"data", "fetch", "imagenet"}},
 		{"rerun-which", 2, []string{"rerun", "x"}},

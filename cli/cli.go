@@ -184,10 +184,15 @@ func helpCommand() *cobra.Command {
 }
 
 func unknownVerb(root *cobra.Command, verb string) error {
-	root.SuggestionsMinimumDistance = 2
+	var verbs []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			verbs = append(verbs, c.Name())
+		}
+	}
 	hint := ""
-	if s := root.SuggestionsFor(verb); len(s) > 0 {
-		hint = fmt.Sprintf(" (did you mean %s?)", s[0])
+	if near := sweeps.Nearest(verb, verbs); near != "" {
+		hint = fmt.Sprintf(" (did you mean %s?)", near)
 	}
 	return fmt.Errorf("unknown verb %q%s: `swath help` lists the verbs", verb, hint)
 }

@@ -20,6 +20,12 @@ func (a *app) trainerCommand() *cobra.Command {
 		Long: `Trainer lists the built-in trainers and, with a name, the parameters and metrics of one. Started by a
 worker, that is with the trainer protocol's environment, it trains the trial described there.`,
 		Example: `  swath trainer vit`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("%s takes one trainer's name, or none, got %d arguments: see `%s --help`", cmd.CommandPath(), len(args), cmd.CommandPath())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				for _, name := range builtin.Names() {

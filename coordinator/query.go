@@ -26,12 +26,29 @@ const maxRunning = 100
 func (c *Coordinator) find(nameOrID string) (*sweeps.Sweep, error) {
 	sw, err := c.store.Sweep(nameOrID)
 	if isNotFound(err) {
-		return nil, fmt.Errorf("%w: no sweep %q here: `swath ls` lists those there are", sweeps.ErrNotFound, nameOrID)
+		return nil, c.noSweep(nameOrID)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read sweep %q: %w", nameOrID, err)
 	}
 	return sw, nil
+}
+
+// noSweep is the error of a sweep that is not there. It names the one that may be meant.
+func (c *Coordinator) noSweep(nameOrID string) error {
+	all, err := c.store.Sweeps()
+	if err != nil {
+		return fmt.Errorf("read the sweeps: %w", err)
+	}
+	names := make([]string, len(all))
+	for i, sw := range all {
+		names[i] = sw.Name
+	}
+	hint := ""
+	if near := sweeps.Nearest(nameOrID, names); near != "" {
+		hint = fmt.Sprintf(" (did you mean %s?)", near)
+	}
+	return fmt.Errorf("%w: no sweep %q here%s: `swath ls` lists those there are", sweeps.ErrNotFound, nameOrID, hint)
 }
 
 // Record returns a sweep's record, and nothing of its trials.

@@ -392,6 +392,18 @@ func TestNameFromFile(t *testing.T) {
 	}
 }
 
+func TestNearest(t *testing.T) {
+	verbs := []string{"logs", "ls", "plan", "results", "resume", "rm", "run", "status", "submit"}
+	for word, want := range map[string]string{
+		"result": "results", "log": "logs", "resum": "resume", "res": "resume", "rnu": "run", "stats": "status", "Log": "logs", "l": "ls",
+		"logs": "", "xyzzy": "", "": "", "r": "rm",
+	} {
+		if got := Nearest(word, verbs); got != want {
+			t.Errorf("the nearest to %q is %q, want %q", word, got, want)
+		}
+	}
+}
+
 func TestDidYouMean(t *testing.T) {
 	keys := []string{"method", "metric", "metrics", "parameters", "run_cap"}
 	for word, want := range map[string]string{

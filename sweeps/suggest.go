@@ -1,6 +1,7 @@
 package sweeps
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
@@ -12,6 +13,25 @@ func didYouMean(word string, candidates []string) string {
 		return `; did you mean "` + c + `"?`
 	}
 	return ""
+}
+
+// Nearest returns the candidate that a word most likely stands for: the shortest that begins with it, else the one that
+// is most like it, if any is. It is empty if the word is a candidate.
+func Nearest(word string, candidates []string) string {
+	if slices.Contains(candidates, word) {
+		return ""
+	}
+	best := ""
+	for _, c := range candidates {
+		longer := len(word) > 1 && strings.HasPrefix(strings.ToLower(c), strings.ToLower(word))
+		if longer && (best == "" || len(c) < len(best) || len(c) == len(best) && c < best) {
+			best = c
+		}
+	}
+	if best != "" {
+		return best
+	}
+	return closest(word, candidates)
 }
 
 // closest returns the candidate that is most like word, but not word itself; empty if

@@ -14,7 +14,8 @@ type Dataset struct {
 
 	// Mean and Std are the mean and the population standard deviation of the training pixels of each channel, with
 	// pixels scaled to [0, 1]. A subset or a resized set keeps those of the whole training split as stored, so that
-	// runs over different parts of a set see equal inputs.
+	// runs over different parts of a set see equal inputs. Of shapes and image folders there is only what was asked
+	// for: they are those of the images that were drawn or decoded.
 	Mean, Std []float64
 
 	Train, Test Split
