@@ -23,7 +23,7 @@ const ownerFile = ".attempt"
 func keepArtifacts(root, from string, m wire.Start) (kept string, err error) {
 	files, err := os.ReadDir(from)
 	if err != nil || len(files) == 0 {
-		return "", nil //nolint:nilerr // there never was a directory, or nothing is in it
+		return "", nil // there never was a directory, or nothing is in it
 	}
 	to := filepath.Join(root, "artifacts", safeName(m.SweepName), strconv.FormatInt(m.Ref.Index, 10))
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
