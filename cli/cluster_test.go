@@ -408,6 +408,34 @@ func TestBrokenPipe(t *testing.T) {
 	}
 }
 
+// A coordinator that is stopped for longer than the lease blames nobody for it; and a worker that is
+// stopped, while there is no other, has its trials again when it goes on.
+func TestStoppedProcessesLoseNoTrial(t *testing.T) {
+	t.Parallel()
+	const lease = 2 * time.Second
+	g := newGated(t, "stopped", 2, "")
+	c, addr := coordinator(t, t.TempDir(), "--lease", lease.String())
+	w := worker(t, addr, "--slots", "2")
+	swath(t, "submit", g.file, "--coordinator", addr).want(t, 0)
+	g.await(2)
+	c.signal(syscall.SIGSTOP)
+	time.Sleep(2 * lease)
+	c.signal(syscall.SIGCONT)
+	w.signal(syscall.SIGSTOP)
+	until(t, "the trials to be lost", func() bool {
+		return strings.Contains(swath(t, "status", "stopped", "--coordinator", addr).want(t, 0).out, "0 running")
+	})
+	w.signal(syscall.SIGCONT)
+	until(t, "the worker to have them again", func() bool {
+		return strings.Contains(swath(t, "status", "stopped", "--coordinator", addr).want(t, 0).out, "2 running")
+	})
+	g.open()
+	swath(t, "watch", "stopped", "--coordinator", addr).want(t, 0).says(t, "2 trials: 2 finished")
+	if got := g.times(); !slices.Equal(got, []int{1, 1}) {
+		t.Errorf("the trials began %v times", got)
+	}
+}
+
 // What a `swath run` that was killed left running goes on beside the next one, of another sweep,
 // which takes the slots as they fall free; and the first sweep goes on with it.
 func TestRunBesideWhatAKilledRunLeft(t *testing.T) {
