@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -203,6 +204,54 @@ func TestKilledWorkerLosesNoTrial(t *testing.T) {
 		if r.Worker != "heir" {
 			t.Errorf("trial %d finished on %s", r.Index, r.Worker)
 		}
+	}
+}
+
+// Of two workers one of whose homes is a copy of the other's, the second is refused with a word on
+// what to do, and the first goes on. One that takes over from a killed one on the same home is let in.
+func TestAWorkerOnACopiedHomeIsRefused(t *testing.T) {
+	t.Parallel()
+	g := newGated(t, "copied-home", 1, "")
+	_, addr := coordinator(t, t.TempDir(), "--lease", "20s")
+	home, copied := t.TempDir(), t.TempDir()
+	begin := func(home string, more ...string) *process {
+		return start(t, append([]string{"worker", "--home", home, "--coordinator", addr, "--slots", "1"}, more...)...)
+	}
+	first := begin(home)
+	id := first.printed(`worker (\S+) ready`)
+	swath(t, "submit", g.file, "--coordinator", addr).want(t, 0)
+	g.await(1)
+	for _, name := range []string{"id", "coordinator"} {
+		b, err := os.ReadFile(filepath.Join(home, "worker", "0", name))
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(copied, "worker", "0"), 0o700)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(copied, "worker", "0", name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if runtime.GOOS == "linux" {
+		idFile := filepath.Join(copied, "worker", "0", "id")
+		begin(copied, "--config", write(t, "swath.yaml", "lease: 100ms\n")).wait().want(t, 2).
+			says(t, fmt.Sprintf("process %d on host", first.cmd.Process.Pid), "remove "+idFile)
+		if err := os.Remove(idFile); err != nil {
+			t.Fatal(err)
+		}
+		if other := begin(copied).printed(`worker (\S+) ready`); other == id {
+			t.Error("without the file it has the identity still")
+		}
+	}
+	first.kill()
+	if again := begin(home).printed(`worker (\S+) ready`); again != id {
+		t.Errorf("the worker was %s and is %s", id, again)
+	}
+	g.open()
+	swath(t, "watch", "copied-home", "--coordinator", addr).want(t, 0).says(t, "1 trial: 1 finished")
+	if got := g.times(); !slices.Equal(got, []int{1}) {
+		t.Errorf("the trial began %v times", got)
 	}
 }
 

@@ -270,7 +270,7 @@ func (a *app) startWorker(addr string, m machine, log *slog.Logger, ready func(s
 	if err != nil {
 		return nil, err
 	}
-	agent, err := a.newAgent(cl, m, log, ready)
+	agent, err := a.newAgent(cl, m, log, 0, ready)
 	if err != nil {
 		cl.close()
 		return nil, err
@@ -286,8 +286,9 @@ func (a *app) startWorker(addr string, m machine, log *slog.Logger, ready func(s
 	}, nil
 }
 
-// newAgent makes a worker that speaks to the coordinator through cl.
-func (a *app) newAgent(cl *client, m machine, log *slog.Logger, ready func(sweeps.WorkerID)) (*worker.Agent, error) {
+// newAgent makes a worker that speaks to the coordinator through cl, and gives up after a while
+// if another agent is this worker.
+func (a *app) newAgent(cl *client, m machine, log *slog.Logger, giveUp time.Duration, ready func(sweeps.WorkerID)) (*worker.Agent, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file, to run built-in trainers with: %w", err)
@@ -298,6 +299,7 @@ func (a *app) newAgent(cl *client, m machine, log *slog.Logger, ready func(sweep
 		Dial:    func(ctx context.Context) (worker.Session, error) { return cl.Session(ctx) },
 		Log:     log,
 		OnReady: ready,
+		GiveUp:  giveUp,
 
 		Transfer: cl, CheckpointEvery: a.cfg.CheckpointEvery,
 		Version: version(),

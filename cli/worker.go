@@ -71,7 +71,8 @@ func (a *app) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	agent, err := a.newAgent(cl, m, a.logger(a.stderr, slog.LevelInfo), func(id sweeps.WorkerID) {
+	// After two leases another agent of this worker has proved that it lives.
+	agent, err := a.newAgent(cl, m, a.logger(a.stderr, slog.LevelInfo), 2*a.cfg.Lease, func(id sweeps.WorkerID) {
 		fmt.Fprintf(a.stdout, "worker %s ready: %d slots for the coordinator at %s\n", id, a.cfg.Slots, addr)
 	})
 	if err != nil {

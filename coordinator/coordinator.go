@@ -226,8 +226,8 @@ func (c *Coordinator) turn(ctx context.Context, state *dispatch.State, batch []r
 	} else {
 		c.fence.update(changes.Trials)
 		c.drop(c.checkpoints.update(changes))
-		for _, r := range batch {
-			if h, is := r.event.(dispatch.Hello); is {
+		for i, r := range batch {
+			if h, is := r.event.(dispatch.Hello); is && answers[i] == nil {
 				c.links.greet(h)
 			}
 		}

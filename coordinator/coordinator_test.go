@@ -659,3 +659,42 @@ func TestBadWorkers(t *testing.T) {
 		}
 	})
 }
+
+// The second of two agents that have the same identity is refused, and the first one's session
+// goes on. One that has the place of the first is let in.
+func TestASecondAgentOfAWorkerIsRefused(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.submit("s", 1, "")
+		present := func(place string, held ...sweeps.AttemptRef) (*machine, error) {
+			s, err := w.Connect(w.Context(), dispatch.Hello{Worker: sweeps.Worker{
+				ID: "a", Name: "host-a", Slots: 1, Agent: sweeps.Agent{Place: place, File: "/" + place + "/id", Host: "host-" + place, PID: 4711},
+			}, Attempts: held})
+			synctest.Wait()
+			return &machine{s, w}, err
+		}
+		first, err := present("one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.wantSaid("start s/0#1")
+		first.Started(at("s", 0, 1), 0)
+		for range 3 {
+			_, err = present("two")
+			if !errors.Is(err, sweeps.ErrConflict) || !strings.Contains(err.Error(), "process 4711 on host host-one") || !strings.Contains(err.Error(), "remove /two/id") {
+				t.Errorf("the second is answered %v", err)
+			}
+			time.Sleep(lease / 2)
+			first.Alive()
+		}
+		first.wantSaid("")
+		heir, err := present("one", at("s", 0, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := first.said(); !strings.Contains(said, "another connection presented itself as this worker") {
+			t.Errorf("the first is told %q", said)
+		}
+		heir.wantSaid("")
+		w.want("s", sweeps.SweepRunning, "0 running 1 on a")
+	})
+}

@@ -17,17 +17,17 @@ type Session struct {
 	worker sweeps.WorkerID
 	number uint64
 	out    outbox
-	// greeted says that its Hello was applied. What is said to the worker before that is not for
-	// this session, which begins with all that the worker should do. Guarded by links.mu.
-	greeted bool
-	last    time.Time // of the last sign of life that was passed on; the receiver's own
+	last   time.Time // of the last sign of life that was passed on; the receiver's own
 }
 
-// links are the sessions that are open.
+// links are the sessions that there are. What is said to a worker is for the one whose Hello
+// was applied last, which begins with all that the worker should do.
 type links struct {
 	mu   sync.Mutex
 	next uint64
 	open map[sweeps.WorkerID]*Session
+	// arriving are those whose Hello has not been applied, by number.
+	arriving map[uint64]*Session
 }
 
 // Home names the coordinator's records.
@@ -45,31 +45,19 @@ func (c *Coordinator) CheckHome(worker sweeps.Worker, home string, attempts int)
 }
 
 // Connect begins a worker's session: the worker's whole state in, the differences to what
-// should be in the session's outbox. The session's number is given here.
+// should be in the session's outbox. The session's number is given here. A second agent of a
+// worker that is connected is refused with sweeps.ErrConflict.
 func (c *Coordinator) Connect(ctx context.Context, hello dispatch.Hello) (*Session, error) {
 	w := hello.Worker
 	if w.ID == "" || w.Slots < 1 {
 		return nil, fmt.Errorf("%w: a worker needs an id and at least one slot, this one says id %q and %d slots", sweeps.ErrInvalid, w.ID, w.Slots)
 	}
-	c.links.mu.Lock()
-	if c.links.open == nil {
-		c.links.open = map[sweeps.WorkerID]*Session{}
-		// Numbers grow over restarts too, so that no event of an old session can be
-		// taken for one of a new.
-		c.links.next = uint64(c.cfg.Now().UnixNano())
-	}
-	c.links.next++
-	s := &Session{c: c, worker: w.ID, number: c.links.next, last: c.cfg.Now()}
+	s := &Session{c: c, worker: w.ID, last: c.cfg.Now()}
 	s.out.wake = make(chan struct{}, 1)
+	c.links.arrive(s)
 	hello.Session = s.number
-	old := c.links.open[w.ID]
-	c.links.open[w.ID] = s
-	c.links.mu.Unlock()
-	if old != nil {
-		old.out.close("another connection presented itself as this worker")
-	}
 	if err := c.do(ctx, hello); err != nil {
-		s.drop()
+		s.Close() // it may be applied yet
 		return nil, err
 	}
 	c.cfg.Log.Info("worker connected", "worker", w.Name, "id", w.ID, "slots", w.Slots, "gpus", len(w.GPUs), "attempts", len(hello.Attempts))
@@ -88,6 +76,7 @@ func (s *Session) drop() bool {
 	s.out.close("the connection ended")
 	s.c.links.mu.Lock()
 	defer s.c.links.mu.Unlock()
+	delete(s.c.links.arriving, s.number)
 	if s.c.links.open[s.worker] != s {
 		return false
 	}
@@ -180,12 +169,37 @@ type (
 	}
 )
 
-// greet lets a session take effects.
+// arrive takes a session in and numbers it.
+func (l *links) arrive(s *Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		l.open, l.arriving = map[sweeps.WorkerID]*Session{}, map[uint64]*Session{}
+		// Numbers grow over restarts too, so that no event of an old session can be
+		// taken for one of a new.
+		l.next = uint64(s.last.UnixNano())
+	}
+	l.next++
+	s.number = l.next
+	l.arriving[s.number] = s
+}
+
+// greet has a session that presented itself take the place of the worker's one before.
 func (l *links) greet(h dispatch.Hello) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s := l.open[h.Worker.ID]; s != nil && s.number == h.Session {
-		s.greeted = true
+	s := l.arriving[h.Session]
+	if s == nil {
+		return // it has ended
+	}
+	delete(l.arriving, h.Session)
+	old := l.open[h.Worker.ID]
+	if old != nil && old.number > s.number {
+		s, old = old, s // the other one came later, and was faster
+	}
+	l.open[h.Worker.ID] = s
+	if old != nil {
+		old.out.close("another connection presented itself as this worker")
 	}
 }
 
@@ -216,7 +230,7 @@ func (l *links) deliver(effects []dispatch.Effect) {
 }
 
 func (l *links) put(id sweeps.WorkerID, m any) {
-	if s := l.open[id]; s != nil && s.greeted {
+	if s := l.open[id]; s != nil {
 		s.out.put(m)
 	}
 }
@@ -225,6 +239,9 @@ func (l *links) closeAll(reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.open {
+		s.out.close(reason)
+	}
+	for _, s := range l.arriving {
 		s.out.close(reason)
 	}
 }

@@ -81,4 +81,16 @@ type Worker struct {
 	// Labels are what sweeps may ask for in requires; os, arch, host and, where there is
 	// one, gpu are there always.
 	Labels map[string]string
+	// Agent is the process that speaks as the worker; the zero value if it does not say.
+	Agent Agent
+}
+
+// Agent is a process that speaks as a worker.
+type Agent struct {
+	// Place is where the worker's identity is kept: the same for all agents that have that folder
+	// one after the other, until the machine is booted anew, and no copy's. Empty if it is not known.
+	Place string
+	File  string // which file keeps it; this and what follows are for people
+	Host  string
+	PID   int
 }

@@ -70,6 +70,9 @@ type Config struct {
 	CheckpointEvery time.Duration
 	// Log may be nil for none.
 	Log *slog.Logger
+	// GiveUp is how long an agent that holds nothing, and was never accepted, tries on while the
+	// coordinator refuses it because another one is this worker; 0 for ever.
+	GiveUp time.Duration
 	// OnReady is called once, when the coordinator has accepted the worker for the first
 	// time. It may be nil.
 	OnReady func(id sweeps.WorkerID)
@@ -96,6 +99,7 @@ type Agent struct {
 	draining chan struct{} // closed, under mu, when the agent begins to shut down
 	closing  chan struct{} // closed when it stops to wait for acknowledgements
 	removed  chan struct{} // an attempt was forgotten
+	gaveUp   chan error    // why connecting is tried no more
 	crew     *crew
 
 	mu       sync.Mutex
@@ -198,6 +202,7 @@ func New(cfg Config) (*Agent, error) {
 		draining: make(chan struct{}),
 		closing:  make(chan struct{}),
 		removed:  make(chan struct{}, 1),
+		gaveUp:   make(chan error, 1),
 		logLimit: logLimit(cfg.LogLimit),
 		launcher: launcher{place: h.dir, binary: cfg.Binary, log: cfg.Log.With("worker", cfg.Name)},
 		attempts: map[sweeps.AttemptRef]*attempt{},
@@ -235,7 +240,7 @@ func (a *Agent) Name() string { return a.cfg.Name }
 // the grace), reports them as preempted, so that they go elsewhere, and returns when
 // that was acknowledged, or a few seconds later: what was not is reported by the next
 // agent in this place. It must be called once. The only errors are those of reading
-// the home at the beginning.
+// the home at the beginning, and sweeps.ErrConflict after Config.GiveUp.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.home.release()
 	if err := a.recover(); err != nil {
@@ -253,14 +258,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.crew.Go(func() { a.watchGPUs(ctx) })
 	a.crew.Go(func() { a.bringCheckpoints(connected) })
 
-	<-ctx.Done()
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-a.gaveUp:
+	}
 	a.drain()
 	disconnect()
 	close(a.closing)
 	a.crew.close()
 	a.launcher.quit()
 	a.spares.close()
-	return nil
+	return failed
 }
 
 // drain stops everything and waits until its end is acknowledged, for a while.

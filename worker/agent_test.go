@@ -434,6 +434,29 @@ func TestAgentsShareAHome(t *testing.T) {
 	third.home.release()
 }
 
+// TestASecondAgentGivesUp has a coordinator refuse an agent because another one is its worker.
+func TestASecondAgentGivesUp(t *testing.T) {
+	refused := fmt.Errorf("%w: another one is this worker", sweeps.ErrConflict)
+	c := newCoordinator(t)
+	c.refuse = refused
+	second := newAgent(t, c, t.TempDir(), func(cfg *Config) { cfg.GiveUp = 20 * time.Millisecond })
+	if err := second.Run(t.Context()); !errors.Is(err, refused) {
+		t.Errorf("Run returns %v", err)
+	}
+
+	// It is patient where there is something to lose, and once it was accepted.
+	c = newCoordinator(t)
+	r := run(t, newAgent(t, c, t.TempDir(), func(cfg *Config) { cfg.GiveUp = time.Millisecond }))
+	c.until("a session", func() bool { return len(c.hellos) == 1 })
+	c.do(func() { c.refuse = refused })
+	c.disconnect(false)
+	c.until("it to be refused often", func() bool { return c.sessions > 5 })
+	c.do(func() { c.refuse = nil })
+	c.until("another session", func() bool { return len(c.hellos) == 2 })
+	r.stop()
+	c.check()
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	c := newCoordinator(t)
 	file := filepath.Join(t.TempDir(), "file")

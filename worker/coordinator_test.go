@@ -26,6 +26,7 @@ type coordinator struct {
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced whenever something below changes
 	down      bool          // refuses connections
+	refuse    error         // refuses sessions
 	conn      *conn
 	sessions  int
 	hellos    []wire.Hello
@@ -84,6 +85,11 @@ func (c *coordinator) dial(ctx context.Context) (Session, error) {
 		return (*conn)(nil), errors.New("connection refused by test") // as a careless Dial does
 	}
 	c.sessions++
+	if c.refuse != nil {
+		close(c.changed)
+		c.changed = make(chan struct{})
+		return (*conn)(nil), c.refuse
+	}
 	c.conn = &conn{c: c, ctx: ctx, broken: make(chan struct{}), replies: make(chan wire.CoordinatorMessage, 10000)}
 	return c.conn, nil
 }

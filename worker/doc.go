@@ -30,6 +30,9 @@
 //	                  checkpoints/<digest>.<sweep>-<index>  those brought and fetched lately; see cache.go
 //	<home>/artifacts/<sweep name>/<index>/     what trials left in their artifact directory
 //
+// The identity is no copy's of the home: the coordinator tells agents apart by the place that they
+// say it is kept in, and refuses a second one while the lease of the first lasts.
+//
 // An agent takes the first n whose lock is free, so several share a machine and a home,
 // and one that is started again gets its identity and its attempts back.
 //

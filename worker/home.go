@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"swath/sweeps"
+	"swath/worker/exec"
 )
 
 // maxWorkers bounds how many agents may share a home.
@@ -29,13 +30,19 @@ type home struct {
 	n    int
 	id   sweeps.WorkerID
 	lock *os.File
+	// place tells this directory from copies of it; empty where that cannot be told.
+	place string
 	// coordinator is the home of the coordinator whose attempts are in here, as its Welcome
 	// names it; empty if that is not known.
 	coordinator string
 }
 
-// coordinatorFile keeps home.coordinator.
-const coordinatorFile = "coordinator"
+// Files in the directory.
+const (
+	lockName        = "lock"
+	idFile          = "id"
+	coordinatorFile = "coordinator" // keeps home.coordinator
+)
 
 // claimHome takes the first directory under root that no other agent holds.
 func claimHome(root string) (*home, error) {
@@ -44,7 +51,7 @@ func claimHome(root string) (*home, error) {
 		if err := os.MkdirAll(h.attempts(), 0o755); err != nil {
 			return nil, homeError(root, err)
 		}
-		f, err := os.OpenFile(filepath.Join(h.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+		f, err := os.OpenFile(filepath.Join(h.dir, lockName), os.O_CREATE|os.O_RDWR, 0o644)
 		if err != nil {
 			return nil, homeError(root, err)
 		}
@@ -56,10 +63,11 @@ func claimHome(root string) (*home, error) {
 			return nil, homeError(root, err)
 		}
 		h.lock = f
-		if h.id, err = workerID(filepath.Join(h.dir, "id")); err != nil {
+		if h.id, err = workerID(h.idFile()); err != nil {
 			h.release()
 			return nil, homeError(root, err)
 		}
+		h.place = exec.Place(f.Name())
 		if b, err := os.ReadFile(filepath.Join(h.dir, coordinatorFile)); err == nil {
 			h.coordinator = string(b)
 		}
@@ -84,6 +92,8 @@ func (h *home) serves(coordinator string) error {
 	h.coordinator = coordinator
 	return nil
 }
+
+func (h *home) idFile() string { return filepath.Join(h.dir, idFile) }
 
 func (h *home) attempts() string { return filepath.Join(h.dir, "attempts") }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ var (
 // connect holds one session after the other until ctx is done.
 func (a *Agent) connect(ctx context.Context) {
 	wait, said := a.times.backoffMin, ""
+	var refused time.Time // since when; zero if it is not
 	for {
 		begun := time.Now()
 		welcomed, err := a.session(ctx)
@@ -50,6 +52,15 @@ func (a *Agent) connect(ctx context.Context) {
 		if err.Error() != said {
 			said = err.Error()
 			a.log.Warn("no session with the coordinator: trainers go on, reports are kept, connecting is tried again", "err", err)
+		}
+		switch {
+		case !errors.Is(err, sweeps.ErrConflict):
+			refused = time.Time{}
+		case refused.IsZero():
+			refused = time.Now()
+		case a.cfg.GiveUp > 0 && time.Since(refused) >= a.cfg.GiveUp && !a.ready.Load() && len(a.held()) == 0:
+			a.gaveUp <- err
+			return
 		}
 		select {
 		case <-ctx.Done():
@@ -123,6 +134,7 @@ func (s *session) greet() (wire.Welcome, error) {
 		Worker: sweeps.Worker{
 			ID: a.home.id, Name: a.cfg.Name, Slots: a.cfg.Slots, Prefetch: a.cfg.Prefetch, Burst: a.burst, Total: a.cfg.Resources,
 			Labels: a.cfg.Labels,
+			Agent:  sweeps.Agent{Place: a.home.place, File: a.home.idFile(), Host: hostname(0), PID: os.Getpid()},
 		},
 		Version: a.cfg.Version, Hold: a.noRoom(), Home: a.home.coordinator,
 		GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{},

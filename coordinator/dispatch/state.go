@@ -68,6 +68,7 @@ type worker struct {
 	connected bool
 	draining  bool
 	lease     time.Time // the end of it; zero for one that is gone and was set aside
+	since     time.Time // when its agent, or one in the same place before it, came first
 	running   map[sweeps.TrialKey]*sweeps.Trial
 	of        map[*request]int // how many of the running ask for what
 	used      sweeps.Resources // by those that are not queued

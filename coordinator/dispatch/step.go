@@ -36,7 +36,7 @@ func (s *State) Step(now time.Time, ev Event) error {
 	case Remove:
 		err = s.onRemove(e)
 	case Hello:
-		s.onHello(now, e)
+		err = s.onHello(now, e)
 	case Offer:
 		s.onOffer(e)
 	case Alive:

@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	cancel SWEEP, pause SWEEP, resume SWEEP
 //	remove SWEEP                    if it has ended
 //	rerun SWEEP                     its failed and cancelled trials, as the coordinator does
-//	hello WORKER slots=N [prefetch=N] [burst=N] [cpus=N] [holds=ATTEMPT,…]
+//	hello WORKER slots=N [prefetch=N] [burst=N] [cpus=N] [holds=ATTEMPT,…] [at=PLACE]
 //	alive WORKER, gone WORKER, drain WORKER    of its latest session, or of session=N
 //	aside WORKER, admit WORKER      a user's word on it
 //	hold WORKER [REASON]            it takes no more trials, or without a reason does again
@@ -433,6 +433,9 @@ func (s *story) hello(id sweeps.WorkerID, args map[string]string) Event {
 		ID: id, Name: "host-" + string(id), Slots: int(s.number(args["slots"])), Prefetch: int(s.number(args["prefetch"])), Burst: int(s.number(args["burst"])),
 		Total: sweeps.Resources{CPUs: float64(s.number(args["cpus"]))},
 	}}
+	if place := args["at"]; place != "" {
+		ev.Worker.Agent = sweeps.Agent{Place: place, File: "/" + place + "/id", Host: "host-" + place, PID: int(s.session)}
+	}
 	if held := args["holds"]; held != "" {
 		for _, ref := range strings.Split(held, ",") {
 			ev.Attempts = append(ev.Attempts, s.ref(ref))

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -11,17 +12,23 @@ import (
 // onHello reconciles what the worker holds with what it should hold. Afterwards both
 // agree: what the worker runs and should not is forgotten, what it should run and never
 // received is sent again, and what it had started and has lost goes elsewhere. What was
-// taken for lost, and nobody else has begun meanwhile, is its own again.
-func (s *State) onHello(now time.Time, e Hello) {
+// taken for lost, and nobody else has begun meanwhile, is its own again. A second agent of the
+// same worker is refused.
+func (s *State) onHello(now time.Time, e Hello) error {
 	w := s.workers[e.Worker.ID]
 	replaces := w != nil && w.connected && w.session != e.Session
 	switch {
 	case w == nil:
 		w = s.meet(e.Worker.ID, e.Worker.Name)
 	case w.session > e.Session:
-		return // another connection came after this one, and was faster
+		return nil // another connection came after this one, and was faster
+	case w.lease.After(now) && elsewhere(w.Agent, e.Worker.Agent):
+		return s.refuseSecond(w, e.Worker.Agent)
 	case replaces:
 		s.send(Disconnect{w.ID, w.session, "another connection presented itself as this worker"})
+	}
+	if w.since.IsZero() || w.Agent.Place != e.Worker.Agent.Place {
+		w.since = now
 	}
 	w.Worker, w.session, w.connected, w.draining = e.Worker, e.Session, true, false
 	w.offer++
@@ -89,6 +96,22 @@ func (s *State) onHello(now time.Time, e Hello) {
 	s.holdBack(w, e.Hold)
 	// What had been recalled before may not have heard of it.
 	s.recallQueued(w, func(t *sweeps.Trial) bool { return w.aside != "" || s.sweeps[t.Sweep].State == sweeps.SweepPaused })
+	return nil
+}
+
+// elsewhere reports whether two agents keep the identity of their worker in different places. In
+// one place the second has the lock that the first had, so that one is dead, whatever has become of
+// its connection; of one elsewhere only its silence says so. An agent that does not say where it
+// is, is let in.
+func elsewhere(a, b sweeps.Agent) bool { return a.Place != "" && b.Place != "" && a.Place != b.Place }
+
+// refuseSecond is the answer to an agent that presents itself as a worker that another one is.
+func (s *State) refuseSecond(w *worker, second sweeps.Agent) error {
+	first := w.Agent
+	return fmt.Errorf("%w: worker %s (%s) is another agent already: process %d on host %s, since %s. "+
+		"If the home of this one is a copy, as on machines made from one image, remove %s and start it again, which makes it a worker of its own, or give it another --home. "+
+		"If the other one runs no more, this one is let in %s after that was last heard of",
+		sweeps.ErrConflict, w.Name, w.ID, first.PID, first.Host, w.since.UTC().Format("2006-01-02 15:04:05 UTC"), second.File, s.cfg.Lease)
 }
 
 // unsay takes back what was to be said to a worker before it presented itself: it would come

@@ -242,6 +242,9 @@ func WorkerMessageToProto(m WorkerMessage) *pb.SessionRequest {
 			Total: ResourcesToProto(m.Worker.Total), Version: m.Version, Prefetch: int32(m.Worker.Prefetch), Burst: int32(m.Worker.Burst), Hold: m.Hold,
 			Gpus: gpusToProto(m.Worker.GPUs), GpuNote: m.Worker.GPUNote, Labels: m.Worker.Labels, Home: m.Home,
 		}
+		if a := m.Worker.Agent; a != (sweeps.Agent{}) {
+			h.Agent = &pb.Agent{Place: a.Place, File: a.File, Host: a.Host, Pid: int64(a.PID)}
+		}
 		for _, r := range m.Attempts {
 			h.Attempts = append(h.Attempts, RefToProto(r))
 			if shares := m.GPUs[r]; len(shares) > 0 {
@@ -289,6 +292,10 @@ func WorkerMessageFromProto(p *pb.SessionRequest) (WorkerMessage, error) {
 				ID: sweeps.WorkerID(m.Hello.GetWorkerId()), Name: m.Hello.GetName(),
 				Slots: int(m.Hello.GetSlots()), Prefetch: int(m.Hello.GetPrefetch()), Burst: int(m.Hello.GetBurst()), Total: ResourcesFromProto(m.Hello.GetTotal()),
 				GPUs: gpusFromProto(m.Hello.GetGpus()), GPUNote: m.Hello.GetGpuNote(), Labels: m.Hello.GetLabels(),
+				Agent: sweeps.Agent{
+					Place: m.Hello.GetAgent().GetPlace(), File: m.Hello.GetAgent().GetFile(),
+					Host: m.Hello.GetAgent().GetHost(), PID: int(m.Hello.GetAgent().GetPid()),
+				},
 			},
 			Version: m.Hello.GetVersion(), Hold: m.Hello.GetHold(), Home: m.Hello.GetHome(),
 		}

@@ -103,7 +103,8 @@ func TestMessagesRoundTrip(t *testing.T) {
 	fromWorker := []WorkerMessage{
 		Hello{
 			Worker: sweeps.Worker{ID: "w", Name: "n", Slots: 4, Prefetch: 2, Burst: 9, Total: sweeps.Resources{CPUs: 2.5, GPUs: 1, GPUMemory: 3, Memory: 1 << 40},
-				GPUs: gpus, GPUNote: "the driver sleeps", Labels: map[string]string{"zone": "lab", "os": "linux"}},
+				GPUs: gpus, GPUNote: "the driver sleeps", Labels: map[string]string{"zone": "lab", "os": "linux"},
+				Agent: sweeps.Agent{Place: "boot/1", File: "/d/id", Host: "h", PID: 7}},
 			Attempts: []sweeps.AttemptRef{ref}, Version: "v", Home: "home",
 			GPUs: map[sweeps.AttemptRef][]sweeps.GPUShare{ref: {{GPU: "GPU-a", Part: 500_000, Memory: 5 << 30}}},
 		},

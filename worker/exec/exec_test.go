@@ -427,6 +427,18 @@ func TestAnOrphanIsKilledAndNobodyElse(t *testing.T) {
 	if !running(p.Pid()) {
 		t.Fatal("a process of another birth was killed")
 	}
+	if exec.Place(spec.AttemptDir) != "" { // the system can tell
+		imitation := t.TempDir()
+		if err := os.CopyFS(imitation, os.DirFS(spec.AttemptDir)); err != nil {
+			t.Fatal(err)
+		}
+		if killed, err := exec.KillOrphan(imitation); killed || err != nil {
+			t.Errorf("of a copy of the directory: killed %v, error %v", killed, err)
+		}
+		if !running(p.Pid()) {
+			t.Fatal("the process of the directory that was copied was killed")
+		}
+	}
 	if !strings.Contains(saved, `"birth":""`) { // the system can tell
 		if killed, err := exec.KillOrphan(spec.AttemptDir); !killed || err != nil {
 			t.Errorf("the orphan: killed %v, error %v", killed, err)

@@ -18,12 +18,14 @@ type processFile struct {
 	// Birth tells this process from another that was given its number later; empty
 	// where the system does not say.
 	Birth string `json:"birth"`
+	// Place is the attempt directory's: in a copy of it the process is somebody else's.
+	Place string `json:"place,omitempty"`
 }
 
 func processPath(attemptDir string) string { return file(attemptDir, "process.json") }
 
 func writeProcessFile(attemptDir string, pid int, started time.Time, argv []string) error {
-	b, err := json.Marshal(processFile{PID: pid, Started: started, Argv: argv, Birth: birth(pid)})
+	b, err := json.Marshal(processFile{PID: pid, Started: started, Argv: argv, Birth: birth(pid), Place: Place(attemptDir)})
 	if err == nil { // whoever looks sees all of it, or nothing
 		tmp := processPath(attemptDir) + ".tmp"
 		err = errors.Join(os.WriteFile(tmp, append(b, '\n'), 0o644), os.Rename(tmp, processPath(attemptDir)))
@@ -49,7 +51,7 @@ func Unnote(dir string) { removeProcessFile(dir) }
 // reports whether there was anything. It kills at once: whoever calls it has given the
 // attempt up. It goes by the process file, and for attempts that have none yet, and for
 // processes that left their group, by the environment, which names the attempt's report
-// file. Where the system cannot tell one process from a later one of the same number, it
+// file. What it finds in a copy of an attempt's directory is left alone. Where the system cannot tell one process from a later one of the same number, it
 // does nothing.
 func KillOrphan(attemptDir string) (bool, error) {
 	killed, err := killNoted(attemptDir)
@@ -69,7 +71,7 @@ func killNoted(attemptDir string) (bool, error) {
 	if err := json.Unmarshal(b, &note); err != nil {
 		return false, fmt.Errorf("look for an orphan: %s: %w", processPath(attemptDir), err)
 	}
-	if note.PID <= 1 || note.Birth == "" || note.Birth != birth(note.PID) {
+	if note.PID <= 1 || note.Birth == "" || note.Birth != birth(note.PID) || note.Place != "" && note.Place != Place(attemptDir) {
 		removeProcessFile(attemptDir)
 		return false, nil
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // procStat is what swath asks of /proc/PID/stat.
@@ -45,10 +47,23 @@ func birth(pid int) string {
 	return bootID() + "/" + st.start
 }
 
+// Place tells a file or folder from all others, copies of it on this machine and others included,
+// for as long as the machine runs: the boot, the device and the number on it. Empty where that
+// cannot be had.
+func Place(path string) string {
+	var st unix.Stat_t
+	if bootID() == unknownBoot || unix.Stat(path, &st) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s/%x/%d", bootID(), st.Dev, st.Ino)
+}
+
+const unknownBoot = "unknown"
+
 var bootID = sync.OnceValue(func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return "unknown"
+		return unknownBoot
 	}
 	return strings.TrimSpace(string(b))
 })

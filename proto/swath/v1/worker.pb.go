@@ -420,7 +420,8 @@ type Hello struct {
 	// burst is how many it takes in place of prefetch, at most, while its attempts end within
 	// moments: to send them one by one would take longer than they do.
 	Burst         int32  `protobuf:"varint,13,opt,name=burst,proto3" json:"burst,omitempty"`
-	Home          string `protobuf:"bytes,14,opt,name=home,proto3" json:"home,omitempty"` // of the coordinator whose attempts these are, as in its Welcome
+	Home          string `protobuf:"bytes,14,opt,name=home,proto3" json:"home,omitempty"`   // of the coordinator whose attempts these are, as in its Welcome
+	Agent         *Agent `protobuf:"bytes,15,opt,name=agent,proto3" json:"agent,omitempty"` // the process that speaks; older ones do not say
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +554,86 @@ func (x *Hello) GetHome() string {
 	return ""
 }
 
+func (x *Hello) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+// Agent is the process that speaks as a worker. Of a home that was copied there may be two: the
+// second is refused while the lease of the first lasts.
+type Agent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// place names the folder that holds the worker's identity: the same for all processes that hold
+	// its lock one after the other, until the machine is booted anew, and no copy's. Empty if it is
+	// not known; then nobody is refused.
+	Place         string `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	File          string `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"` // which file keeps that identity; for people
+	Host          string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"` // for people
+	Pid           int64  `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`  // for people
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Agent) Reset() {
+	*x = Agent{}
+	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Agent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Agent) ProtoMessage() {}
+
+func (x *Agent) ProtoReflect() protoreflect.Message {
+	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Agent.ProtoReflect.Descriptor instead.
+func (*Agent) Descriptor() ([]byte, []int) {
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Agent) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
+func (x *Agent) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *Agent) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Agent) GetPid() int64 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
 // Held is what an attempt has of its worker's devices.
 type Held struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -564,7 +645,7 @@ type Held struct {
 
 func (x *Held) Reset() {
 	*x = Held{}
-	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	mi := &file_swath_v1_worker_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +657,7 @@ func (x *Held) String() string {
 func (*Held) ProtoMessage() {}
 
 func (x *Held) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[3]
+	mi := &file_swath_v1_worker_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +670,7 @@ func (x *Held) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Held.ProtoReflect.Descriptor instead.
 func (*Held) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{3}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Held) GetRef() *AttemptRef {
@@ -618,7 +699,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_swath_v1_worker_proto_msgTypes[4]
+	mi := &file_swath_v1_worker_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +711,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[4]
+	mi := &file_swath_v1_worker_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +724,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{4}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Offer) GetGpus() []*Gpu {
@@ -675,7 +756,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_swath_v1_worker_proto_msgTypes[5]
+	mi := &file_swath_v1_worker_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -687,7 +768,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[5]
+	mi := &file_swath_v1_worker_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -700,7 +781,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{5}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Welcome) GetHeartbeat() *durationpb.Duration {
@@ -733,7 +814,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_swath_v1_worker_proto_msgTypes[6]
+	mi := &file_swath_v1_worker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +826,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[6]
+	mi := &file_swath_v1_worker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +839,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{6}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{7}
 }
 
 // Start tells the worker to run an attempt. It holds everything that the worker needs
@@ -786,7 +867,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	mi := &file_swath_v1_worker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +879,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[7]
+	mi := &file_swath_v1_worker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +892,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{7}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Start) GetRef() *AttemptRef {
@@ -887,7 +968,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	mi := &file_swath_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +980,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[8]
+	mi := &file_swath_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +993,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{8}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Stop) GetRef() *AttemptRef {
@@ -934,7 +1015,7 @@ type Recall struct {
 
 func (x *Recall) Reset() {
 	*x = Recall{}
-	mi := &file_swath_v1_worker_proto_msgTypes[9]
+	mi := &file_swath_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1027,7 @@ func (x *Recall) String() string {
 func (*Recall) ProtoMessage() {}
 
 func (x *Recall) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[9]
+	mi := &file_swath_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1040,7 @@ func (x *Recall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recall.ProtoReflect.Descriptor instead.
 func (*Recall) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Recall) GetRef() *AttemptRef {
@@ -979,7 +1060,7 @@ type Returned struct {
 
 func (x *Returned) Reset() {
 	*x = Returned{}
-	mi := &file_swath_v1_worker_proto_msgTypes[10]
+	mi := &file_swath_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1072,7 @@ func (x *Returned) String() string {
 func (*Returned) ProtoMessage() {}
 
 func (x *Returned) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[10]
+	mi := &file_swath_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1085,7 @@ func (x *Returned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Returned.ProtoReflect.Descriptor instead.
 func (*Returned) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Returned) GetRef() *AttemptRef {
@@ -1025,7 +1106,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_swath_v1_worker_proto_msgTypes[11]
+	mi := &file_swath_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1118,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[11]
+	mi := &file_swath_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1131,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Forget) GetRef() *AttemptRef {
@@ -1072,7 +1153,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_swath_v1_worker_proto_msgTypes[12]
+	mi := &file_swath_v1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1165,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[12]
+	mi := &file_swath_v1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1178,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Started) GetRef() *AttemptRef {
@@ -1128,7 +1209,7 @@ type Points struct {
 
 func (x *Points) Reset() {
 	*x = Points{}
-	mi := &file_swath_v1_worker_proto_msgTypes[13]
+	mi := &file_swath_v1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1221,7 @@ func (x *Points) String() string {
 func (*Points) ProtoMessage() {}
 
 func (x *Points) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[13]
+	mi := &file_swath_v1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1234,7 @@ func (x *Points) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Points.ProtoReflect.Descriptor instead.
 func (*Points) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Points) GetRef() *AttemptRef {
@@ -1188,7 +1269,7 @@ type PointsAck struct {
 
 func (x *PointsAck) Reset() {
 	*x = PointsAck{}
-	mi := &file_swath_v1_worker_proto_msgTypes[14]
+	mi := &file_swath_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1281,7 @@ func (x *PointsAck) String() string {
 func (*PointsAck) ProtoMessage() {}
 
 func (x *PointsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[14]
+	mi := &file_swath_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1294,7 @@ func (x *PointsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointsAck.ProtoReflect.Descriptor instead.
 func (*PointsAck) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PointsAck) GetRef() *AttemptRef {
@@ -1243,7 +1324,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_swath_v1_worker_proto_msgTypes[15]
+	mi := &file_swath_v1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1336,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[15]
+	mi := &file_swath_v1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1349,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{15}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LogChunk) GetRef() *AttemptRef {
@@ -1311,7 +1392,7 @@ type LogAck struct {
 
 func (x *LogAck) Reset() {
 	*x = LogAck{}
-	mi := &file_swath_v1_worker_proto_msgTypes[16]
+	mi := &file_swath_v1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1404,7 @@ func (x *LogAck) String() string {
 func (*LogAck) ProtoMessage() {}
 
 func (x *LogAck) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[16]
+	mi := &file_swath_v1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1417,7 @@ func (x *LogAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogAck.ProtoReflect.Descriptor instead.
 func (*LogAck) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{16}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LogAck) GetRef() *AttemptRef {
@@ -1375,7 +1456,7 @@ type Exited struct {
 
 func (x *Exited) Reset() {
 	*x = Exited{}
-	mi := &file_swath_v1_worker_proto_msgTypes[17]
+	mi := &file_swath_v1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1468,7 @@ func (x *Exited) String() string {
 func (*Exited) ProtoMessage() {}
 
 func (x *Exited) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[17]
+	mi := &file_swath_v1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1481,7 @@ func (x *Exited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exited.ProtoReflect.Descriptor instead.
 func (*Exited) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{17}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Exited) GetRef() *AttemptRef {
@@ -1443,7 +1524,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_swath_v1_worker_proto_msgTypes[18]
+	mi := &file_swath_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1536,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[18]
+	mi := &file_swath_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1549,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Hold) GetReason() string {
@@ -1487,7 +1568,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_swath_v1_worker_proto_msgTypes[19]
+	mi := &file_swath_v1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1580,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_swath_v1_worker_proto_msgTypes[19]
+	mi := &file_swath_v1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1593,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_swath_v1_worker_proto_rawDescGZIP(), []int{19}
+	return file_swath_v1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 var File_swath_v1_worker_proto protoreflect.FileDescriptor
@@ -1542,7 +1623,7 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"points_ack\x18\x05 \x01(\v2\x13.swath.v1.PointsAckH\x00R\tpointsAck\x12+\n" +
 	"\alog_ack\x18\x06 \x01(\v2\x10.swath.v1.LogAckH\x00R\x06logAck\x12*\n" +
 	"\x06recall\x18\a \x01(\v2\x10.swath.v1.RecallH\x00R\x06recallB\t\n" +
-	"\amessage\"\xf1\x03\n" +
+	"\amessage\"\x98\x04\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1558,10 +1639,16 @@ const file_swath_v1_worker_proto_rawDesc = "" +
 	"\x04held\x18\v \x03(\v2\x0e.swath.v1.HeldR\x04held\x12\x12\n" +
 	"\x04hold\x18\f \x01(\tR\x04hold\x12\x14\n" +
 	"\x05burst\x18\r \x01(\x05R\x05burst\x12\x12\n" +
-	"\x04home\x18\x0e \x01(\tR\x04home\x1a9\n" +
+	"\x04home\x18\x0e \x01(\tR\x04home\x12%\n" +
+	"\x05agent\x18\x0f \x01(\v2\x0f.swath.v1.AgentR\x05agent\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"V\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
+	"\x05Agent\x12\x14\n" +
+	"\x05place\x18\x01 \x01(\tR\x05place\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\x12\x10\n" +
+	"\x03pid\x18\x04 \x01(\x03R\x03pid\"V\n" +
 	"\x04Held\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.swath.v1.AttemptRefR\x03ref\x12&\n" +
 	"\x04gpus\x18\x02 \x03(\v2\x12.swath.v1.GpuShareR\x04gpus\"E\n" +
@@ -1635,94 +1722,96 @@ func file_swath_v1_worker_proto_rawDescGZIP() []byte {
 	return file_swath_v1_worker_proto_rawDescData
 }
 
-var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_swath_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_swath_v1_worker_proto_goTypes = []any{
 	(*SessionRequest)(nil),      // 0: swath.v1.SessionRequest
 	(*SessionResponse)(nil),     // 1: swath.v1.SessionResponse
 	(*Hello)(nil),               // 2: swath.v1.Hello
-	(*Held)(nil),                // 3: swath.v1.Held
-	(*Offer)(nil),               // 4: swath.v1.Offer
-	(*Welcome)(nil),             // 5: swath.v1.Welcome
-	(*Heartbeat)(nil),           // 6: swath.v1.Heartbeat
-	(*Start)(nil),               // 7: swath.v1.Start
-	(*Stop)(nil),                // 8: swath.v1.Stop
-	(*Recall)(nil),              // 9: swath.v1.Recall
-	(*Returned)(nil),            // 10: swath.v1.Returned
-	(*Forget)(nil),              // 11: swath.v1.Forget
-	(*Started)(nil),             // 12: swath.v1.Started
-	(*Points)(nil),              // 13: swath.v1.Points
-	(*PointsAck)(nil),           // 14: swath.v1.PointsAck
-	(*LogChunk)(nil),            // 15: swath.v1.LogChunk
-	(*LogAck)(nil),              // 16: swath.v1.LogAck
-	(*Exited)(nil),              // 17: swath.v1.Exited
-	(*Hold)(nil),                // 18: swath.v1.Hold
-	(*Drain)(nil),               // 19: swath.v1.Drain
-	nil,                         // 20: swath.v1.Hello.LabelsEntry
-	(*Resources)(nil),           // 21: swath.v1.Resources
-	(*AttemptRef)(nil),          // 22: swath.v1.AttemptRef
-	(*Gpu)(nil),                 // 23: swath.v1.Gpu
-	(*GpuShare)(nil),            // 24: swath.v1.GpuShare
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
-	(*Checkpoint)(nil),          // 26: swath.v1.Checkpoint
-	(*Point)(nil),               // 27: swath.v1.Point
-	(LogStream)(0),              // 28: swath.v1.LogStream
-	(*Outcome)(nil),             // 29: swath.v1.Outcome
+	(*Agent)(nil),               // 3: swath.v1.Agent
+	(*Held)(nil),                // 4: swath.v1.Held
+	(*Offer)(nil),               // 5: swath.v1.Offer
+	(*Welcome)(nil),             // 6: swath.v1.Welcome
+	(*Heartbeat)(nil),           // 7: swath.v1.Heartbeat
+	(*Start)(nil),               // 8: swath.v1.Start
+	(*Stop)(nil),                // 9: swath.v1.Stop
+	(*Recall)(nil),              // 10: swath.v1.Recall
+	(*Returned)(nil),            // 11: swath.v1.Returned
+	(*Forget)(nil),              // 12: swath.v1.Forget
+	(*Started)(nil),             // 13: swath.v1.Started
+	(*Points)(nil),              // 14: swath.v1.Points
+	(*PointsAck)(nil),           // 15: swath.v1.PointsAck
+	(*LogChunk)(nil),            // 16: swath.v1.LogChunk
+	(*LogAck)(nil),              // 17: swath.v1.LogAck
+	(*Exited)(nil),              // 18: swath.v1.Exited
+	(*Hold)(nil),                // 19: swath.v1.Hold
+	(*Drain)(nil),               // 20: swath.v1.Drain
+	nil,                         // 21: swath.v1.Hello.LabelsEntry
+	(*Resources)(nil),           // 22: swath.v1.Resources
+	(*AttemptRef)(nil),          // 23: swath.v1.AttemptRef
+	(*Gpu)(nil),                 // 24: swath.v1.Gpu
+	(*GpuShare)(nil),            // 25: swath.v1.GpuShare
+	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
+	(*Checkpoint)(nil),          // 27: swath.v1.Checkpoint
+	(*Point)(nil),               // 28: swath.v1.Point
+	(LogStream)(0),              // 29: swath.v1.LogStream
+	(*Outcome)(nil),             // 30: swath.v1.Outcome
 }
 var file_swath_v1_worker_proto_depIdxs = []int32{
 	2,  // 0: swath.v1.SessionRequest.hello:type_name -> swath.v1.Hello
-	6,  // 1: swath.v1.SessionRequest.heartbeat:type_name -> swath.v1.Heartbeat
-	12, // 2: swath.v1.SessionRequest.started:type_name -> swath.v1.Started
-	13, // 3: swath.v1.SessionRequest.points:type_name -> swath.v1.Points
-	15, // 4: swath.v1.SessionRequest.log:type_name -> swath.v1.LogChunk
-	17, // 5: swath.v1.SessionRequest.exited:type_name -> swath.v1.Exited
-	19, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
-	10, // 7: swath.v1.SessionRequest.returned:type_name -> swath.v1.Returned
-	4,  // 8: swath.v1.SessionRequest.offer:type_name -> swath.v1.Offer
-	18, // 9: swath.v1.SessionRequest.hold:type_name -> swath.v1.Hold
-	5,  // 10: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
-	7,  // 11: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
-	8,  // 12: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
-	11, // 13: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
-	14, // 14: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
-	16, // 15: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
-	9,  // 16: swath.v1.SessionResponse.recall:type_name -> swath.v1.Recall
-	21, // 17: swath.v1.Hello.total:type_name -> swath.v1.Resources
-	22, // 18: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
-	23, // 19: swath.v1.Hello.gpus:type_name -> swath.v1.Gpu
-	20, // 20: swath.v1.Hello.labels:type_name -> swath.v1.Hello.LabelsEntry
-	3,  // 21: swath.v1.Hello.held:type_name -> swath.v1.Held
-	22, // 22: swath.v1.Held.ref:type_name -> swath.v1.AttemptRef
-	24, // 23: swath.v1.Held.gpus:type_name -> swath.v1.GpuShare
-	23, // 24: swath.v1.Offer.gpus:type_name -> swath.v1.Gpu
-	25, // 25: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
-	25, // 26: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
-	22, // 27: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
-	24, // 28: swath.v1.Start.gpus:type_name -> swath.v1.GpuShare
-	26, // 29: swath.v1.Start.from:type_name -> swath.v1.Checkpoint
-	22, // 30: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
-	22, // 31: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
-	22, // 32: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
-	22, // 33: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
-	22, // 34: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
-	25, // 35: swath.v1.Started.ago:type_name -> google.protobuf.Duration
-	22, // 36: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
-	27, // 37: swath.v1.Points.points:type_name -> swath.v1.Point
-	22, // 38: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
-	22, // 39: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
-	28, // 40: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
-	22, // 41: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
-	28, // 42: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
-	22, // 43: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
-	29, // 44: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
-	25, // 45: swath.v1.Exited.ran:type_name -> google.protobuf.Duration
-	25, // 46: swath.v1.Exited.ago:type_name -> google.protobuf.Duration
-	0,  // 47: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
-	1,  // 48: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
-	48, // [48:49] is the sub-list for method output_type
-	47, // [47:48] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	7,  // 1: swath.v1.SessionRequest.heartbeat:type_name -> swath.v1.Heartbeat
+	13, // 2: swath.v1.SessionRequest.started:type_name -> swath.v1.Started
+	14, // 3: swath.v1.SessionRequest.points:type_name -> swath.v1.Points
+	16, // 4: swath.v1.SessionRequest.log:type_name -> swath.v1.LogChunk
+	18, // 5: swath.v1.SessionRequest.exited:type_name -> swath.v1.Exited
+	20, // 6: swath.v1.SessionRequest.drain:type_name -> swath.v1.Drain
+	11, // 7: swath.v1.SessionRequest.returned:type_name -> swath.v1.Returned
+	5,  // 8: swath.v1.SessionRequest.offer:type_name -> swath.v1.Offer
+	19, // 9: swath.v1.SessionRequest.hold:type_name -> swath.v1.Hold
+	6,  // 10: swath.v1.SessionResponse.welcome:type_name -> swath.v1.Welcome
+	8,  // 11: swath.v1.SessionResponse.start:type_name -> swath.v1.Start
+	9,  // 12: swath.v1.SessionResponse.stop:type_name -> swath.v1.Stop
+	12, // 13: swath.v1.SessionResponse.forget:type_name -> swath.v1.Forget
+	15, // 14: swath.v1.SessionResponse.points_ack:type_name -> swath.v1.PointsAck
+	17, // 15: swath.v1.SessionResponse.log_ack:type_name -> swath.v1.LogAck
+	10, // 16: swath.v1.SessionResponse.recall:type_name -> swath.v1.Recall
+	22, // 17: swath.v1.Hello.total:type_name -> swath.v1.Resources
+	23, // 18: swath.v1.Hello.attempts:type_name -> swath.v1.AttemptRef
+	24, // 19: swath.v1.Hello.gpus:type_name -> swath.v1.Gpu
+	21, // 20: swath.v1.Hello.labels:type_name -> swath.v1.Hello.LabelsEntry
+	4,  // 21: swath.v1.Hello.held:type_name -> swath.v1.Held
+	3,  // 22: swath.v1.Hello.agent:type_name -> swath.v1.Agent
+	23, // 23: swath.v1.Held.ref:type_name -> swath.v1.AttemptRef
+	25, // 24: swath.v1.Held.gpus:type_name -> swath.v1.GpuShare
+	24, // 25: swath.v1.Offer.gpus:type_name -> swath.v1.Gpu
+	26, // 26: swath.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
+	26, // 27: swath.v1.Welcome.lease:type_name -> google.protobuf.Duration
+	23, // 28: swath.v1.Start.ref:type_name -> swath.v1.AttemptRef
+	25, // 29: swath.v1.Start.gpus:type_name -> swath.v1.GpuShare
+	27, // 30: swath.v1.Start.from:type_name -> swath.v1.Checkpoint
+	23, // 31: swath.v1.Stop.ref:type_name -> swath.v1.AttemptRef
+	23, // 32: swath.v1.Recall.ref:type_name -> swath.v1.AttemptRef
+	23, // 33: swath.v1.Returned.ref:type_name -> swath.v1.AttemptRef
+	23, // 34: swath.v1.Forget.ref:type_name -> swath.v1.AttemptRef
+	23, // 35: swath.v1.Started.ref:type_name -> swath.v1.AttemptRef
+	26, // 36: swath.v1.Started.ago:type_name -> google.protobuf.Duration
+	23, // 37: swath.v1.Points.ref:type_name -> swath.v1.AttemptRef
+	28, // 38: swath.v1.Points.points:type_name -> swath.v1.Point
+	23, // 39: swath.v1.PointsAck.ref:type_name -> swath.v1.AttemptRef
+	23, // 40: swath.v1.LogChunk.ref:type_name -> swath.v1.AttemptRef
+	29, // 41: swath.v1.LogChunk.stream:type_name -> swath.v1.LogStream
+	23, // 42: swath.v1.LogAck.ref:type_name -> swath.v1.AttemptRef
+	29, // 43: swath.v1.LogAck.stream:type_name -> swath.v1.LogStream
+	23, // 44: swath.v1.Exited.ref:type_name -> swath.v1.AttemptRef
+	30, // 45: swath.v1.Exited.outcome:type_name -> swath.v1.Outcome
+	26, // 46: swath.v1.Exited.ran:type_name -> google.protobuf.Duration
+	26, // 47: swath.v1.Exited.ago:type_name -> google.protobuf.Duration
+	0,  // 48: swath.v1.WorkerService.Session:input_type -> swath.v1.SessionRequest
+	1,  // 49: swath.v1.WorkerService.Session:output_type -> swath.v1.SessionResponse
+	49, // [49:50] is the sub-list for method output_type
+	48, // [48:49] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_swath_v1_worker_proto_init() }
@@ -1758,7 +1847,7 @@ func file_swath_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_swath_v1_worker_proto_rawDesc), len(file_swath_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
