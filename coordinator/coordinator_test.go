@@ -631,6 +631,53 @@ func TestLeaseOutlastsAStall(t *testing.T) {
 	})
 }
 
+// A disk that takes no points, or no output, keeps the coordinator from reading what the worker
+// says, signs of life among it. It does not cost the worker its trials; its end does.
+func TestLeaseOutlastsAStuckPointOrLogStore(t *testing.T) {
+	stuck := 4 * lease
+	for _, what := range []string{"points", "output", "the end"} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.submit("s", 1, "")
+				m := w.connect("a", 1)
+				m.wantSaid("start s/0#1")
+				ref := at("s", 0, 1)
+				m.Started(ref, 0)
+				synctest.Wait()
+				free := time.Now().Add(stuck)
+				w.metrics.Decide = func([]coordinator.Batch) storetest.Verdict { time.Sleep(time.Until(free)); return storetest.Pass }
+				w.logs.Decide = func(sweeps.AttemptRef, string) storetest.Verdict { time.Sleep(time.Until(free)); return storetest.Pass }
+				go func() { // as the transport's receiver does
+					for i := range int64(1000) {
+						var err error
+						if what == "output" {
+							err = m.Log(w.Context(), ref, "stdout", i, []byte("x"))
+						} else {
+							err = m.Points(w.Context(), ref, i, []sweeps.Point{{Metric: "loss", Step: i, Value: 1}})
+						}
+						if err != nil {
+							return
+						}
+						m.Alive()
+					}
+				}()
+				if what == "the end" {
+					time.Sleep(lease)
+					m.Close()
+					time.Sleep(2 * lease)
+					w.want("s", sweeps.SweepRunning, "0 pending 1")
+				} else {
+					time.Sleep(stuck - time.Second)
+					w.want("s", sweeps.SweepRunning, "0 running 1 on a")
+					m.wantSaid("")
+				}
+				time.Sleep(2 * stuck)
+				m.Close()
+			})
+		})
+	}
+}
+
 // A worker process that takes another's identity over ends the other's session.
 func TestTwoSessionsOfOneWorker(t *testing.T) {
 	bubble(t, func(w *world) {

@@ -20,10 +20,17 @@ const maxIngest = 100_000
 
 // Points hands a batch of points to be recorded; the acknowledgement comes through the
 // outbox once they are durable. It waits when the disk cannot keep up, and with it the
-// connection, and with that the worker, which keeps points on its own disk.
+// connection, and with that the worker, which keeps points on its own disk, and its lease.
 func (s *Session) Points(ctx context.Context, ref sweeps.AttemptRef, first int64, points []sweeps.Point) error {
+	r := pointsRequest{s, Batch{ref, first, points}}
 	select {
-	case s.c.ingest.requests <- pointsRequest{s, Batch{ref, first, points}}:
+	case s.c.ingest.requests <- r:
+		return nil
+	default:
+	}
+	defer s.busy()()
+	select {
+	case s.c.ingest.requests <- r:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

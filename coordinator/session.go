@@ -104,6 +104,30 @@ func (s *Session) Alive() {
 	s.c.post(dispatch.Alive{Worker: s.worker, Session: s.number})
 }
 
+// busy keeps the worker's lease until done is called: while something that it said is recorded
+// nobody reads what else it says, signs of life among it. A worker that is gone takes its connection
+// along, which the transport notices, and the session is closed.
+func (s *Session) busy() (done func()) {
+	over := make(chan struct{})
+	every := max(s.c.cfg.Heartbeat, time.Millisecond)
+	late := time.AfterFunc(every, func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for s.out.open() {
+			s.c.post(dispatch.Alive{Worker: s.worker, Session: s.number})
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return func() {
+		late.Stop()
+		close(over)
+	}
+}
+
 // Offer says which devices the worker offers now.
 func (s *Session) Offer(gpus []sweeps.GPU, note string) {
 	s.c.post(dispatch.Offer{Worker: s.worker, Session: s.number, GPUs: gpus, Note: note})
@@ -130,7 +154,9 @@ func (s *Session) Returned(ref sweeps.AttemptRef) {
 // Exited reports the end of an attempt, all of whose points were acknowledged: how long it
 // ran, and how long ago it ended.
 func (s *Session) Exited(ref sweeps.AttemptRef, out sweeps.Outcome, ran, ago time.Duration) error {
+	done := s.busy()
 	metrics, err := s.c.metrics.Summaries(ref)
+	done()
 	if err != nil {
 		return fmt.Errorf("summarise the metrics of %s: %w", ref, err)
 	}
@@ -144,7 +170,9 @@ func (s *Session) Log(ctx context.Context, ref sweeps.AttemptRef, stream string,
 		s.out.put(dispatch.Forget{Worker: s.worker, Ref: ref})
 		return nil
 	}
+	done := s.busy()
 	next, err := s.c.logs.Append(ref, stream, offset, data)
+	done()
 	if err != nil {
 		s.c.cannotWrite(ctx, "recording output failed: the worker keeps it and will send it again", err)
 		return err
@@ -272,6 +300,12 @@ func (o *outbox) close(reason string) {
 	}
 	o.mu.Unlock()
 	o.signal()
+}
+
+func (o *outbox) open() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.reason == ""
 }
 
 func (o *outbox) signal() {
