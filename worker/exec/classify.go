@@ -28,14 +28,30 @@ type ending struct {
 	stderr  string      // the end of standard error
 }
 
-// exitKilled is how a shell says that its child died of SIGKILL.
-const exitKilled = 128 + 9
+// How a shell says that its child died of SIGINT, SIGKILL or SIGTERM.
+const (
+	exitInterrupted = 128 + 2
+	exitKilled      = 128 + 9
+	exitTerminated  = 128 + 15
+)
 
-// outcome decides the class. What we did comes first, then what the trainer says, then
-// the code, refined by what is known of its cause.
+// failed reports whether the leader did not end well.
+func (e ending) failed() bool { return e.code != 0 || e.signal != "" }
+
+// terminated reports whether the leader died of being asked to end.
+func (e ending) terminated() bool {
+	return e.signal == "SIGTERM" || e.signal == "SIGINT" || e.code == exitTerminated || e.code == exitInterrupted
+}
+
+// outcome decides the class. What we did comes first, unless the trainer was done and says
+// so; then what the trainer says, then the code, refined by what is known of its cause.
 func (e ending) outcome() sweeps.Outcome {
 	out := func(class sweeps.Class, message string) sweeps.Outcome {
 		return sweeps.Outcome{Class: class, ExitCode: e.code, Message: message}
+	}
+	ok := !e.failed()
+	if ok && e.end != nil && e.end.Class == report.ClassOK {
+		return out(sweeps.ClassOK, "")
 	}
 	if e.stop != nil {
 		message := e.stop.message
@@ -44,7 +60,6 @@ func (e ending) outcome() sweeps.Outcome {
 		}
 		return out(e.stop.class, message)
 	}
-	ok := e.code == 0 && e.signal == ""
 	if e.end != nil && e.end.Class != report.ClassOK {
 		class, err := sweeps.ParseClass(e.end.Class)
 		if err != nil {

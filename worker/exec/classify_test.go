@@ -26,6 +26,9 @@ func TestOutcomeOfAnEnding(t *testing.T) {
 		{"a Go panic", ending{code: 2, stderr: trace}, sweeps.ClassExit, "exit code 2: panic: index out of range [3]"},
 		{"a script that is not there", ending{code: 2, stderr: "python3: can't open file '/x/train.py': [Errno 2] No such file or directory\n"}, sweeps.ClassSpec, "can't open file"},
 		{"our stop before all else", ending{code: 0, stop: &stop{class: sweeps.ClassTimeout, message: "m"}, end: &report.End{Class: report.ClassDiverged}}, sweeps.ClassTimeout, "m"},
+		{"done when our stop came, and it says so", ending{code: 0, stop: &stop{class: sweeps.ClassPreempted, message: "m"}, end: &report.End{Class: report.ClassOK}}, sweeps.ClassOK, ""},
+		{"it says so, and fails", ending{code: 1, stop: &stop{class: sweeps.ClassPreempted, message: "m"}, end: &report.End{Class: report.ClassOK}}, sweeps.ClassPreempted, "m"},
+		{"an orderly exit after our stop", ending{code: 0, stop: &stop{class: sweeps.ClassPreempted, message: "m"}}, sweeps.ClassPreempted, "m"},
 		{"diverged on a signal", ending{code: -1, signal: "SIGSEGV", end: &report.End{Class: report.ClassDiverged, Message: "NaN"}}, sweeps.ClassDiverged, "NaN"},
 		{"colours and control characters", ending{code: 1, stderr: "\x1b[31mError:\x1b[0m \tbad\x00 \xff thing\r\n"}, sweeps.ClassExit, "Error:  bad \uFFFD thing"},
 	} {

@@ -250,6 +250,34 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 	}
 }
 
+// An init system that stops a service sends SIGTERM to the worker and to its trainers at once.
+func TestAStopThatComesAfterSomebodyElsesSIGTERMCounts(t *testing.T) {
+	for what, script := range map[string]string{
+		"by the signal":          `echo > ready; exec sleep 1000`,
+		"with the signal's code": `trap 'exit 143' TERM; echo > ready; while :; do sleep 0.01; done`,
+		"well, and was warned":   `trap 'exit 0' TERM; echo > ready; while :; do sleep 0.01; done`,
+	} {
+		spec := shell(t, script)
+		p := start(t, spec)
+		eventually(t, "the trainer", exists(filepath.Join(spec.AttemptDir, "ready")))
+		if strings.HasSuffix(what, "warned") {
+			p.Warn()
+		}
+		if err := syscall.Kill(p.Pid(), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "its end", func() bool { return !running(p.Pid()) })
+		p.Stop(sweeps.ClassPreempted, "the worker was shut down")
+		if o, _ := p.Wait(); o.Class != sweeps.ClassPreempted || o.Message != "the worker was shut down" {
+			t.Errorf("ended %s: outcome %+v, want preempted by the worker's end", what, o)
+		}
+	}
+	spec := shell(t, `kill -TERM $$`)
+	if o := outcomeOf(t, spec); o.Class != sweeps.ClassSignal || !strings.Contains(o.Message, "SIGTERM") {
+		t.Errorf("without a stop: outcome %+v, want killed by SIGTERM", o)
+	}
+}
+
 func TestATrainerThatIgnoresTermIsKilledAfterTheGrace(t *testing.T) {
 	spec := fakeSpec(t, sweeps.Params{"hang": true, "ignore_term": true, "steps": int64(1)})
 	spec.Grace = 150 * time.Millisecond

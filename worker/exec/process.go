@@ -17,6 +17,13 @@ import (
 // between SIGTERM and SIGKILL.
 const leftoverGrace = time.Second
 
+// hindsight is how long whoever ended a machine's or a service's processes all at once, the
+// trainers among them, has to tell us of it, too.
+const hindsight = time.Second
+
+// moment is how long it takes us to take note of a signal on a busy machine.
+const moment = 10 * time.Millisecond
+
 // noteAfter is how long an attempt has to last before its process is noted on disk. Most
 // that are shorter have ended by the time that anybody could look for an orphan, and
 // those that have not are found by their environment.
@@ -32,12 +39,15 @@ type Process struct {
 	oom     oomCounter
 	done    chan struct{}
 
+	stopped chan struct{} // closed when stop is set
+
 	mu      sync.Mutex
-	stop    *stop // the first one; nil until then
-	killed  bool  // whether the leader was sent SIGKILL
-	exited  bool  // the leader has ended
-	gone    bool  // the group has, too: its number may belong to others
-	noted   bool  // its process file was written
+	stop    *stop     // the first one; nil until then
+	killed  bool      // whether the leader was sent SIGKILL
+	exited  bool      // the leader has ended
+	gone    bool      // the group has, too: its number may belong to others
+	noted   bool      // its process file was written
+	warned  time.Time // when Warn was last called
 	timeout *time.Timer
 	kill    *time.Timer // SIGKILL after the grace
 
@@ -106,7 +116,7 @@ func (c Command) Launch(base []string) (*Process, error) {
 		_ = stdout.Close() // nothing was written
 		return nil, err
 	}
-	p := &Process{cmd: c, done: make(chan struct{}), oom: newOOMCounter(), output: []*os.File{stdout, stderr}}
+	p := &Process{cmd: c, done: make(chan struct{}), stopped: make(chan struct{}), oom: newOOMCounter(), output: []*os.File{stdout, stderr}}
 	attr := ownGroup()
 	p.ending.ask(attr)
 	p.leader, err = os.StartProcess(c.Path, c.Argv, &os.ProcAttr{
@@ -217,16 +227,29 @@ func (p *Process) Wait() (outcome sweeps.Outcome, ended time.Time) {
 
 // Stop asks the attempt to end: SIGTERM to its group now, SIGKILL after the grace. The
 // outcome is of the given class with the given message. It does not wait, and does
-// nothing where the attempt has ended or was stopped before.
+// nothing where the attempt was stopped before, or has ended, unless it was just now and,
+// as it seems, by somebody else's SIGTERM.
 func (p *Process) Stop(class sweeps.Class, message string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.exited || p.stop != nil {
+	if p.stop != nil {
 		return
 	}
 	p.stop = &stop{class: class, message: message, deadline: time.Now().Add(p.cmd.Grace)}
+	close(p.stopped)
+	if p.exited {
+		return
+	}
 	terminateGroup(p.leader)
 	p.kill = time.AfterFunc(p.cmd.Grace, p.Kill)
+}
+
+// Warn says that somebody ends processes, perhaps this one among them: if it ends now, however
+// that is, there may be a stop that counts and is still on its way.
+func (p *Process) Warn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.warned = time.Now()
 }
 
 // Kill sends SIGKILL to the group. Without a stop before, the outcome is of class preempted:
@@ -242,6 +265,7 @@ func (p *Process) Kill() {
 	case p.exited:
 	case p.stop == nil:
 		p.stop = &stop{class: sweeps.ClassPreempted, message: "killed, as nobody wanted it any more", deadline: time.Now()}
+		close(p.stopped)
 	default:
 		p.killed = true
 	}
@@ -262,7 +286,12 @@ func (p *Process) Attend() {
 	}
 	p.mu.Unlock()
 
-	p.clearGroup(stop)
+	e := ending{stop: stop, killed: killed}
+	e.code, e.signal = exitStatus(state)
+	if stop == nil {
+		e.stop = p.lateStop(e)
+	}
+	p.clearGroup(e.stop)
 	p.mu.Lock()
 	p.gone = true
 	if p.kill != nil {
@@ -270,16 +299,14 @@ func (p *Process) Attend() {
 	}
 	p.mu.Unlock()
 
-	e := ending{stop: stop, killed: killed}
-	e.code, e.signal = exitStatus(state)
 	if err != nil {
 		e.errText = fmt.Sprintf("wait for the trainer: %v", err)
 	}
-	if stop == nil {
+	if e.stop == nil || !e.failed() {
 		end, text := lastWords(ReportFile(p.cmd.AttemptDir))
 		e.end, e.errText = end, firstNonEmpty(text, e.errText)
 	}
-	if stop == nil && (e.code != 0 || e.signal != "") {
+	if e.stop == nil && e.failed() {
 		tail, _ := fileTail(logFile(p.cmd.AttemptDir, Stderr), 16<<10)
 		e.stderr = string(tail)
 		e.oomKill = p.oom.grown()
@@ -291,6 +318,37 @@ func (p *Process) Attend() {
 		removeProcessFile(p.cmd.AttemptDir)
 	}
 	close(p.done)
+}
+
+// lateStop returns the stop of an attempt that somebody else may have ended, if one comes
+// before long: an init system that stops the worker, or the machine, sends SIGTERM to all
+// processes at once, and the trainer's end is known before anybody could say that it was to end.
+func (p *Process) lateStop(e ending) *stop {
+	if e.failed() && !e.terminated() {
+		p.awaitStop(moment) // the warning may be late, too
+	}
+	p.mu.Lock()
+	warned := p.ended.Sub(p.warned) < hindsight
+	p.mu.Unlock()
+	if warned || e.terminated() {
+		p.awaitStop(hindsight)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !warned && !e.failed() {
+		return nil // it came too late
+	}
+	return p.stop
+}
+
+// awaitStop waits for a stop.
+func (p *Process) awaitStop(most time.Duration) {
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-p.stopped:
+	case <-late.C:
+	}
 }
 
 // Silent reports of an attempt that has ended that it wrote neither output nor a report, and

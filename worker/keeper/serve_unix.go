@@ -177,8 +177,8 @@ func (k *keeper) poke() {
 	}
 }
 
-// onSignal is what a signal comes to: an agent that is there was told, too, or does not
-// want it so.
+// onSignal is what a signal comes to: an agent that is there was told, too, and will say what
+// is to be stopped, or does not want it so. The trainers may have been told as well.
 func (k *keeper) onSignal() {
 	k.mu.Lock()
 	deserted := k.agent == nil
@@ -186,10 +186,17 @@ func (k *keeper) onSignal() {
 	k.mu.Unlock()
 	if deserted {
 		k.stopAll(sweeps.ClassPreempted, "the machine was shut down")
+	} else {
+		k.each((*exec.Process).Warn)
 	}
 }
 
 func (k *keeper) stopAll(class sweeps.Class, message string) {
+	k.each(func(p *exec.Process) { p.Stop(class, message) })
+}
+
+// each calls f with every attempt's process.
+func (k *keeper) each(f func(*exec.Process)) {
 	k.mu.Lock()
 	all := slices.Collect(maps.Values(k.kept))
 	k.mu.Unlock()
@@ -198,7 +205,7 @@ func (k *keeper) stopAll(class sweeps.Class, message string) {
 		proc := a.proc
 		k.mu.Unlock()
 		if proc != nil {
-			proc.Stop(class, message)
+			f(proc)
 		}
 	}
 }
