@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -91,7 +92,9 @@ func (a *app) printStatus(st *wire.SweepStatus, workers []wire.WorkerStatus, why
 		row("note", "%s", note)
 	}
 	for _, sentence := range why {
-		row("next trial", "%s", sentence)
+		if !slices.Contains(st.Notes, sentence) {
+			row("next trial", "%s", sentence)
+		}
 	}
 	_ = w.Flush() // to standard output, as all prints here
 	if len(st.Running) == 0 {

@@ -251,24 +251,91 @@ func TestSweepsThatRest(t *testing.T) {
 	})
 }
 
-// A sweep whose file is no longer understood rests; the others run.
-func TestSweepFileThatNoLongerParses(t *testing.T) {
-	bubble(t, func(w *world) {
-		w.submit("s", 1, "")
-		err := w.store.Commit(dispatch.Changes{Sweeps: []*sweeps.Sweep{{
-			ID: "old", Name: "old", Source: []byte("a: b"), File: "old.yaml", State: sweeps.SweepRunning, Created: time.Now(),
-		}}})
+// rewrite gives recorded sweeps other files, as if their own were another version's.
+func (w *world) rewrite(files map[sweeps.SweepID][]byte) {
+	w.Helper()
+	var c dispatch.Changes
+	for id, source := range files {
+		sw, err := w.store.Sweep(string(id))
 		if err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
+		sw.Source = source
+		c.Sweeps = append(c.Sweeps, sw)
+	}
+	if err := w.store.Commit(c); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// A sweep whose file this version does not understand rests: what runs of it goes on, its end is
+// recorded, and with a version that does the rest goes on.
+func TestSweepFileThatIsNotUnderstood(t *testing.T) {
+	begun := func(w *world) (files map[sweeps.SweepID][]byte) {
+		chain := w.submit("c", 2, "continue: x")
+		plain := w.submit("s", 4, "")
+		a := w.connect("a", 4)
+		a.wantSaid("start c/0#1, start s/0#1, start s/1#1, start s/2#1")
+		for _, ref := range []sweeps.AttemptRef{at("c", 0, 1), at("s", 0, 1), at("s", 1, 1), at("s", 2, 1)} {
+			a.Started(ref, 0)
+		}
+		if err := w.save("a", at("c", 0, 1), 7, content("seven", 10), 1); err != nil {
+			w.Fatal(err)
+		}
+		w.rewrite(map[sweeps.SweepID][]byte{"c": []byte("a: b"), "s": []byte("a: b")})
 		w.restart()
-		a := w.connect("a", 2)
-		a.wantSaid("start s/0#1")
-		if st, err := w.Sweep("old"); err != nil || st.Total != -1 {
-			t.Errorf("its status: %+v, %v", st, err)
+		return map[sweeps.SweepID][]byte{"c": chain.Source, "s": plain.Source}
+	}
+	bubble(t, func(w *world) {
+		files := begun(w)
+		for _, id := range []string{"c", "s"} {
+			st, err := w.Sweep(id)
+			if err != nil || st.Total != -1 || len(st.Notes) != 1 || !strings.Contains(st.Notes[0], "its file is not understood by this version") {
+				w.Errorf("status of %s: %+v, %v", id, st, err)
+			}
 		}
-		if !strings.Contains(w.log.String(), "sweep file no longer parses") {
-			t.Errorf("log: %s", w.log.String())
+		if why, err := w.Explain(w.Context(), "s/3"); err != nil || !strings.Contains(strings.Join(why, "\n"), "s.yaml:1:1: unknown key") {
+			w.Errorf("trial s/3 is explained by %q, %v", why, err)
+		}
+		a := w.connect("a", 5, at("c", 0, 1), at("s", 0, 1), at("s", 1, 1), at("s", 2, 1))
+		a.wantSaid("")
+		w.submit("t", 1, "") // the others run
+		a.wantSaid("start t/0#1")
+		a.run(at("s", 0, 1), sweeps.ClassOK, 3, 2)
+		a.wantSaid("points of s/0#1 below 2, forget s/0#1")
+		a.exit(at("s", 1, 1), sweeps.ClassExit)
+		a.exit(at("c", 0, 1), sweeps.ClassOK)
+		a.wantSaid("forget s/1#1, forget c/0#1")
+		w.want("s", sweeps.SweepRunning, "0 finished 1 loss 2, 1 pending 1, 2 running 1 on a")
+		w.want("c", sweeps.SweepRunning, "0 finished 1")
+
+		w.rewrite(files)
+		w.restart()
+		a = w.connect("a", 5, at("s", 2, 1), at("t", 0, 1))
+		a.wantSaid("start c/1#1 from step 7, start s/1#2, start s/3#1")
+		a.exit(at("s", 1, 2), sweeps.ClassExit)
+		for _, ref := range []sweeps.AttemptRef{at("c", 1, 1), at("s", 2, 1), at("s", 3, 1)} {
+			a.exit(ref, sweeps.ClassOK)
+		}
+		w.want("s", sweeps.SweepFinished, "0 finished 1 loss 2, 1 failed 2, 2 finished 1, 3 finished 1")
+		w.want("c", sweeps.SweepFinished, "0 finished 1, 1 finished 1")
+	})
+	bubble(t, func(w *world) { // nor is it needed to get rid of the sweep
+		begun(w)
+		a := w.connect("a", 4, at("c", 0, 1), at("s", 0, 1), at("s", 1, 1), at("s", 2, 1))
+		for _, id := range []string{"c", "s"} {
+			if _, err := w.Cancel(w.Context(), id); err != nil {
+				w.Error(err)
+			}
+		}
+		a.wantSaid("stop c/0#1, stop s/0#1, stop s/1#1, stop s/2#1")
+		for _, ref := range []sweeps.AttemptRef{at("c", 0, 1), at("s", 0, 1), at("s", 1, 1), at("s", 2, 1)} {
+			a.exit(ref, sweeps.ClassCancelled)
+		}
+		w.want("c", sweeps.SweepCancelled, "0 cancelled 1")
+		w.want("s", sweeps.SweepCancelled, "0 cancelled 1, 1 cancelled 1, 2 cancelled 1")
+		if st, err := w.Sweep("s"); err != nil || len(st.Notes) > 0 {
+			w.Errorf("status: %+v, %v", st, err)
 		}
 	})
 }

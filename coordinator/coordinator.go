@@ -333,23 +333,45 @@ func (c *Coordinator) load() (*dispatch.State, error) {
 		if sw.State.Terminal() {
 			continue
 		}
-		l, err := c.specs.get(sw)
+		sub, trials, err := c.restored(sw)
 		if err != nil {
-			// A file that an earlier version accepted. Its trials keep their rows; the
-			// sweep rests until a version that reads it runs.
-			c.cfg.Log.Error("sweep file no longer parses: the sweep rests", "sweep", sw.Name, "err", err)
-			continue
+			return nil, err
 		}
-		var live []*sweeps.Trial
-		if err := c.store.Live(sw.ID, func(t *sweeps.Trial) bool { live = append(live, t); return true }); err != nil {
-			return nil, fmt.Errorf("load the trials of sweep %q: %w", sw.Name, err)
-		}
-		c.fence.update(live)
-		policy := l.policy()
-		policy.Rests = c.cfg.Rests != nil && c.cfg.Rests(sw)
-		state.Restore(now, dispatch.Submit{Sweep: sw, Plan: l.plan, Policy: policy}, live)
+		c.fence.update(trials)
+		state.Restore(now, sub, trials)
 	}
 	return state, nil
+}
+
+// restored is what the dispatcher is told of a sweep that had not ended, and those of its rows
+// that it has to know.
+func (c *Coordinator) restored(sw *sweeps.Sweep) (dispatch.Submit, []*sweeps.Trial, error) {
+	sub := dispatch.Submit{Sweep: sw}
+	var trials []*sweeps.Trial
+	if err := c.store.Live(sw.ID, func(t *sweeps.Trial) bool { trials = append(trials, t); return true }); err != nil {
+		return sub, nil, fmt.Errorf("load the trials of sweep %q: %w", sw.Name, err)
+	}
+	l, err := c.specs.get(sw)
+	if err != nil {
+		c.cfg.Log.Error("a sweep file is not understood by this version: the sweep rests, and what runs of it goes on", "sweep", sw.Name, "err", err)
+		sub.Plan, sub.Policy = unread(err, trials)
+		return sub, trials, nil
+	}
+	sub.Plan, sub.Policy = l.plan, l.policy()
+	sub.Policy.Rests = c.cfg.Rests != nil && c.cfg.Rests(sw)
+	if !sub.Policy.Continues {
+		return sub, trials, nil
+	}
+	err = c.store.Trials(sw.ID, 0, func(t *sweeps.Trial) bool {
+		if t.State.Terminal() && !t.Continued {
+			trials = append(trials, t)
+		}
+		return true
+	})
+	if err != nil {
+		return sub, nil, fmt.Errorf("load the trials of sweep %q: %w", sw.Name, err)
+	}
+	return sub, trials, nil
 }
 
 // do posts an event and waits until its consequences are durable.

@@ -61,6 +61,9 @@ func (c *Coordinator) Sweep(nameOrID string) (*SweepStatus, error) {
 		return nil, err
 	}
 	st := &SweepStatus{Sweep: sw, Total: c.total(sw)}
+	if _, err := c.specs.get(sw); err != nil && !sw.State.Terminal() {
+		st.Notes = append(st.Notes, describeUnread(err))
+	}
 	if n, last := c.checkpoints.refusals(sw.ID); n > 0 {
 		st.Notes = append(st.Notes, fmt.Sprintf("the last checkpoints of %d trials were not kept: %s", n, last.Reason))
 	}

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"math"
 	"sync"
 
 	"swath/coordinator/dispatch"
@@ -38,6 +39,32 @@ func (l *loaded) policy() dispatch.Policy {
 		Continues: l.spec.Continue != "", Keep: l.spec.Keep, Goal: l.spec.Objective.Goal,
 	}
 }
+
+// unread stands for the plan and the policy of a sweep whose file is not understood, because
+// another version accepted it. What workers run of it goes on, and its end is recorded; what fails
+// meanwhile waits for another attempt, for nobody knows how many it has. All else rests until a
+// version that understands the file runs.
+func unread(err error, live []*sweeps.Trial) (dispatch.Plan, dispatch.Policy) {
+	p := dispatch.Policy{Rests: true, Unread: describeUnread(err), Keep: sweeps.Keep{Last: 1}}
+	for _, t := range live { // it may keep so many
+		p.Keep.Last = max(p.Keep.Last, len(t.Checkpoints))
+	}
+	return noPlan{}, p
+}
+
+func describeUnread(err error) string {
+	return fmt.Sprintf("nothing of the sweep begins, for its file is not understood by this version of swath: %v: what runs of it goes on, and so does the rest with a version that understands it, or cancel it", err)
+}
+
+// noPlan is a plan of which nothing is known: it has no end.
+type noPlan struct{}
+
+func (noPlan) Size() int64                      { return math.MaxInt64 }
+func (noPlan) At(int64) (sweeps.Planned, error) { return sweeps.Planned{}, errNoPlan }
+func (noPlan) Before(int64) (int64, bool)       { return 0, false }
+func (noPlan) After(int64) (int64, bool)        { return 0, false }
+
+var errNoPlan = fmt.Errorf("%w: the sweep file is not understood", sweeps.ErrInvalid)
 
 // specCache keeps the parsed files of sweeps, by id.
 type specCache struct {

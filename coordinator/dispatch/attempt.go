@@ -59,7 +59,7 @@ func (s *State) end(now, ended time.Time, sw *sweep, t *sweeps.Trial, out sweeps
 	crowded := out.Class == sweeps.ClassOOM && !t.Alone && w.Slots > 1
 	s.release(sw, t)
 	t.Outcome, t.Ended, t.Metrics = out, ended, metrics
-	charged := !out.OK() && out.Class.Charged() && !crowded
+	charged := !out.OK() && out.Class.Charged() && !crowded && sw.policy.Unread == ""
 	if out.Class == sweeps.ClassPreempted && t.Started.IsZero() {
 		t.Returned++
 	}

@@ -41,10 +41,13 @@ type Policy struct {
 	// Continues says that trials go on from each other, as the plan's Before and After say.
 	Continues bool
 	// Rests says that nothing of the sweep is handed out, and no time limit of it counted: another
-	// coordinator will go on with it. What workers run of it goes on.
+	// coordinator, or version, will go on with it. What workers run of it goes on.
 	Rests bool
-	Keep  sweeps.Keep // which checkpoints are kept
-	Goal  sweeps.Goal // of the objective, for the best checkpoints
+	// Unread says why the sweep's file is not understood, of one that rests for that. The rest of
+	// the policy is a guess then, and what fails is not charged.
+	Unread string
+	Keep   sweeps.Keep // which checkpoints are kept
+	Goal   sweeps.Goal // of the objective, for the best checkpoints
 }
 
 // Submit brings a new sweep. A sweep whose id is known already is the same request

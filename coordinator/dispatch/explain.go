@@ -51,6 +51,10 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		say("%s", sw.describe())
 		return why
 	}
+	if sw.policy.Unread != "" {
+		say("%s", sw.policy.Unread)
+		return why
+	}
 	if sw.policy.Rests {
 		say("the sweep rests while a `swath run` works on another sweep of this home")
 		return why

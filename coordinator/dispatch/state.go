@@ -143,11 +143,14 @@ func (s *State) Name(id sweeps.SweepID, name string) {
 // Restore puts back a sweep that had not ended when the store was last written, with
 // its rows that are pending or running. The workers of running ones get a fresh lease:
 // they have had nobody to report to. Of one that rests they get none: if they do not come, it
-// is as it was for the coordinator that goes on with it.
+// is as it was for the coordinator that goes on with it. Of one whose trials go on from each
+// other, the rows that have ended and do not say that others went on from them, come too: they
+// ended while the sweep's file was not understood.
 func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 	sw := s.adopt(sub)
 	s.settled, s.ticked = false, now
 	unstarted := int64(0)
+	var ended []*sweeps.Trial
 	for _, t := range trials {
 		switch t.State {
 		case sweeps.TrialRunning:
@@ -165,6 +168,8 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 			if t.Attempts() == 0 {
 				unstarted++
 			}
+		default:
+			ended = append(ended, t)
 		}
 	}
 	if n := unstarted - sw.Counts.Unstarted; n != 0 {
@@ -172,6 +177,9 @@ func (s *State) Restore(now time.Time, sub Submit, trials []*sweeps.Trial) {
 		sw.Counts.Unstarted += n
 		sw.Counts.Retrying -= n
 		s.touch(sw)
+	}
+	for _, t := range ended {
+		s.follow(now, sw, t)
 	}
 	s.settle(now, sw)
 }
