@@ -1,13 +1,9 @@
 package vit
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"image"
-	"image/png"
 	"maps"
 	"math"
 	"os"
@@ -19,6 +15,7 @@ import (
 
 	"swath/trainer/checkpoint"
 	"swath/trainer/data"
+	"swath/trainer/datatest"
 	"swath/trainer/nn"
 	"swath/trainer/nn/kernel"
 	"swath/trainer/report"
@@ -533,8 +530,8 @@ func TestRunThroughTheProtocol(t *testing.T) {
 
 	pictures := filepath.Join(dir, "pictures")
 	for _, class := range []string{"brick", "grass"} {
-		writePictures(t, filepath.Join(pictures, "train", class), 8)
-		writePictures(t, filepath.Join(pictures, "val", class), 2)
+		datatest.WritePictures(t, filepath.Join(pictures, "train", class), 8)
+		datatest.WritePictures(t, filepath.Join(pictures, "val", class), 2)
 	}
 	for params, want := range map[string]string{
 		`{"heads": 7}`: "heads: 7 does not divide embed_dim 240",
@@ -555,13 +552,8 @@ func TestRunThroughTheProtocol(t *testing.T) {
 	}
 }
 
-// TestCrop: the parameter reaches the pictures, and makes another training.
 func TestCrop(t *testing.T) {
-	dir := t.TempDir()
-	for _, split := range []string{"train", "val"} {
-		writePictures(t, filepath.Join(dir, "ramps", split, "ramp"), 2)
-	}
-	open := func(crop string) (*data.Dataset, checkpoint.Identity) {
+	datatest.CheckCrop(t, func(dir, crop string) (*data.Dataset, checkpoint.Identity) {
 		t.Helper()
 		c := tiny(t, map[string]any{"dataset": "folder:ramps", "train_images": 0, "test_images": 0, "batch_size": 2, "crop": crop})
 		d, err := Open(t.Context(), &c, dir)
@@ -569,40 +561,7 @@ func TestCrop(t *testing.T) {
 			t.Fatal(err)
 		}
 		return d, identity(&c, d)
-	}
-	centre, id := open("center")
-	whole, other := open("none")
-	// At 16 pixels of 16, the middle is pixels 2 to 17; of the whole, the first is about pixel 0.
-	if left := centre.Image(centre.Train, 0)[0]; left != 2*12 {
-		t.Errorf("the picture from its middle begins with %d, want 24", left)
-	}
-	if left := whole.Image(whole.Train, 0)[0]; left > 12 {
-		t.Errorf("the whole picture begins with %d, want about 0", left)
-	}
-	if _, ok := id.Params["crop"]; ok || other.Params["crop"] != "none" {
-		t.Errorf("the trainings are %v and %v", id.Params, other.Params)
-	}
-}
-
-// writePictures makes a folder with n pictures, wider than they are high.
-func writePictures(t *testing.T, dir string, n int) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for i := range n {
-		picture := image.NewGray(image.Rect(0, 0, 20, 16))
-		for p := range picture.Pix {
-			picture.Pix[p] = uint8(p % 20 * 12) // from black on the left to white on the right
-		}
-		var b bytes.Buffer
-		if err := png.Encode(&b, picture); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i, ".png")), b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 }
 
 func BenchmarkStep(b *testing.B) {
