@@ -80,15 +80,13 @@ func (c *cache) put(file, digest, trial string) {
 	if os.Rename(file, filepath.Join(c.dir, to)) != nil {
 		_ = os.Remove(file) // it is but a copy
 	}
+	kept := 0
 	for _, info := range c.list() {
-		if belongs(info.Name(), trial) && info.Name() != to {
+		if replaced := belongs(info.Name(), trial) && info.Name() != to; replaced || kept == c.most {
 			_ = os.Remove(filepath.Join(c.dir, info.Name()))
+			continue
 		}
-	}
-	if list := c.list(); len(list) > c.most {
-		for _, info := range list[c.most:] {
-			_ = os.Remove(filepath.Join(c.dir, info.Name()))
-		}
+		kept++
 	}
 }
 
