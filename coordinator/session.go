@@ -240,26 +240,14 @@ func (l *links) deliver(effects []dispatch.Effect) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range effects {
-		switch e := e.(type) {
-		case dispatch.Start:
-			l.put(e.Worker, e)
-		case dispatch.Stop:
-			l.put(e.Worker, e)
-		case dispatch.Recall:
-			l.put(e.Worker, e)
-		case dispatch.Forget:
-			l.put(e.Worker, e)
-		case dispatch.Disconnect:
-			if s := l.open[e.Worker]; s != nil && s.number == e.Session {
-				s.out.close(e.Reason)
+		if s := l.open[e.To()]; s != nil {
+			s.out.put(e)
+		}
+		if d, is := e.(dispatch.Disconnect); is {
+			if s := l.open[d.Worker]; s != nil && s.number == d.Session {
+				s.out.close(d.Reason)
 			}
 		}
-	}
-}
-
-func (l *links) put(id sweeps.WorkerID, m any) {
-	if s := l.open[id]; s != nil {
-		s.out.put(m)
 	}
 }
 

@@ -208,7 +208,10 @@ func (Checkpointed) event() {}
 
 // Effect is a message to a worker, or a question to the coordinator, to be sent after the
 // changes are persisted.
-type Effect interface{ effect() }
+type Effect interface {
+	// To is the worker that it is a message to; empty for what is the coordinator's to do.
+	To() sweeps.WorkerID
+}
 
 // Start tells a worker to run an attempt. It may be repeated to the same worker after
 // a reconnection, and is then the same attempt.
@@ -260,12 +263,23 @@ type Lookup struct {
 	IDs   []sweeps.TrialID
 }
 
-func (Lookup) effect()     {}
-func (Start) effect()      {}
-func (Stop) effect()       {}
-func (Recall) effect()     {}
-func (Forget) effect()     {}
-func (Disconnect) effect() {}
+// To implements Effect.
+func (e Start) To() sweeps.WorkerID { return e.Worker }
+
+// To implements Effect.
+func (e Stop) To() sweeps.WorkerID { return e.Worker }
+
+// To implements Effect.
+func (e Recall) To() sweeps.WorkerID { return e.Worker }
+
+// To implements Effect.
+func (e Forget) To() sweeps.WorkerID { return e.Worker }
+
+// To implements Effect: nothing is said, the connection is closed.
+func (Disconnect) To() sweeps.WorkerID { return "" }
+
+// To implements Effect.
+func (Lookup) To() sweeps.WorkerID { return "" }
 
 // Changes are the records to persist: the state after the batch.
 type Changes struct {

@@ -117,19 +117,7 @@ func (s *State) refuseSecond(w *worker, second sweeps.Agent) error {
 // unsay takes back what was to be said to a worker before it presented itself: it would come
 // after that, and was meant for who had not.
 func (s *State) unsay(id sweeps.WorkerID) {
-	s.effects = slices.DeleteFunc(s.effects, func(e Effect) bool {
-		switch e := e.(type) {
-		case Start:
-			return e.Worker == id
-		case Stop:
-			return e.Worker == id
-		case Recall:
-			return e.Worker == id
-		case Forget:
-			return e.Worker == id
-		}
-		return false
-	})
+	s.effects = slices.DeleteFunc(s.effects, func(e Effect) bool { return e.To() == id })
 }
 
 // regain gives a worker an attempt again that was taken for lost with it, and that it holds, if
