@@ -11,8 +11,5 @@ import (
 )
 
 func main() {
-	ctx, stop := cli.Signals()
-	code := cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	os.Exit(cli.Main())
 }

@@ -23,7 +23,7 @@ func (a *app) benchCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		a.benchTrainCommand(), a.benchDispatchCommand(), a.benchIngestCommand(), a.benchScaleCommand(),
-		a.benchCoordinatorCommand(),
+		a.benchCoordinatorCommand(), a.benchAgentsCommand(),
 	)
 	return cmd
 }

@@ -10,11 +10,46 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"swath/bench/load"
 	"swath/proto/wire"
 	"swath/sweeps"
 	"swath/worker"
 )
+
+func (a *app) benchAgentsCommand() *cobra.Command {
+	var (
+		b    dispatchBench
+		addr string
+	)
+	cmd := &cobra.Command{
+		Use:         "agents",
+		Annotations: serving,
+		Short:       "The process whose agents the benchmarks have run trials",
+		Hidden:      true,
+		Args:        exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			stop, err := a.benchAgents(cmd.Context(), b, addr, a.cfg.Home, nil)
+			if err != nil {
+				return err
+			}
+			return errors.Join(a.answerUsage("ready", nil), stop())
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", "", "address HOST:PORT of the coordinator")
+	cmd.Flags().IntVar(&b.workers, "workers", 1, "agents")
+	cmd.Flags().IntVar(&b.slots, "slots", 1, "slots of each")
+	cmd.Flags().IntVar(&b.prefetch, "prefetch", 0, "trials that each holds beyond its slots")
+	cmd.Flags().BoolVar(&b.noSpawn, "no-spawn", false, "start no processes")
+	return cmd
+}
+
+// startAgents starts the process.
+func startAgents(b dispatchBench, addr, home string) (*benchProcess, error) {
+	return startBench("the benchmark's agents", "agents", "--home", home, "--addr", addr, fmt.Sprintf("--workers=%d", b.workers),
+		fmt.Sprintf("--slots=%d", b.slots), fmt.Sprintf("--prefetch=%d", b.prefetch), fmt.Sprintf("--no-spawn=%t", b.noSpawn))
+}
 
 // benchAgents runs agents in this process, each with a home of its own.
 func (a *app) benchAgents(ctx context.Context, b dispatchBench, addr, home string, refills *load.Refills) (stop func() error, err error) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,10 +17,12 @@ import (
 // would cost if it were a loop in a script. They run before and after the dispatch, as no
 // machine is equally fast all the time.
 type bareLoops struct {
-	dir          string // for the output
-	n, parallel  int    // processes of each run, and how many at a time
-	runs         int
-	bare, logged tally
+	dir         string // for the output
+	n, parallel int    // processes of each run, and how many at a time
+	runs        int
+	// The loops: one of this program, which throws the output away; one that keeps it; and
+	// xargs, if there is one, which keeps none either.
+	bare, logged, shell tally
 }
 
 // tally is how many processes were started and awaited, and in what time.
@@ -30,7 +33,7 @@ type tally struct {
 
 func (t tally) perSecond() float64 { return float64(t.n) / t.took.Seconds() }
 
-// run runs the two loops, one after the other.
+// run runs the loops, one after the other.
 func (l *bareLoops) run(ctx context.Context) error {
 	path, err := exec.LookPath("true")
 	if err != nil {
@@ -47,9 +50,33 @@ func (l *bareLoops) run(ctx context.Context) error {
 			return runLogged(exec.CommandContext(ctx, path), filepath.Join(dir, strconv.Itoa(i)))
 		})
 	}
+	if err == nil {
+		err = l.xargs(ctx, path)
+	}
 	if err != nil {
 		return fmt.Errorf("start %s in a bare loop: %w", path, err)
 	}
+	return nil
+}
+
+// xargs runs the loop that a shell has for this.
+func (l *bareLoops) xargs(ctx context.Context, path string) error {
+	xargs, err := exec.LookPath("xargs")
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil // then there is no such loop
+	}
+	if err != nil {
+		return err
+	}
+	n := max(l.n, 1)
+	cmd := exec.CommandContext(ctx, xargs, "-P", strconv.Itoa(l.parallel), "-n", "1", path)
+	cmd.Stdin = strings.NewReader(strings.Repeat("x\n", n))
+	begun := time.Now()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("with xargs: %w", err)
+	}
+	l.shell.n += n
+	l.shell.took += time.Since(begun)
 	return nil
 }
 

@@ -1,17 +1,13 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"runtime/pprof"
 	"time"
@@ -26,31 +22,17 @@ import (
 	"swath/sweeps"
 )
 
-// The benchmarks put load on a coordinator in a process of its own, so that its processor
-// time and its memory can be told from those of the load. This file has both ends: the
-// hidden verb that is that process, and underLoad, which starts it. They speak through the
-// process's standard streams: it prints its address, then a usage for every line that it
-// reads, and ends in order when its input does.
-
-// usage is what a process has used so far.
-type usage struct {
-	CPU     time.Duration // of processors, by the program and by the system on its behalf
-	RSS     int64         // resident memory now, in bytes
-	PeakRSS int64         // at its highest
-	// Files are how much of the store's files is in use, in bytes.
-	Files map[string]int64
-}
-
 func (a *app) benchCoordinatorCommand() *cobra.Command {
 	var (
 		noSync          bool
 		listen, profile string
 	)
 	cmd := &cobra.Command{
-		Use:    "coordinator",
-		Short:  "The process that the benchmarks put load on",
-		Hidden: true,
-		Args:   exactArgs(0, "no arguments"),
+		Use:         "coordinator",
+		Annotations: serving,
+		Short:       "The process that the benchmarks put load on",
+		Hidden:      true,
+		Args:        exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if profile != "" {
 				f, err := os.Create(profile)
@@ -107,30 +89,14 @@ func (a *app) serveLoad(ctx context.Context, listen string, noSync bool) (err er
 		ended <- err // for the end
 		return err
 	}
-	fmt.Fprintln(a.stdout, listener.Addr())
-	lines := bufio.NewScanner(a.stdin)
-	for lines.Scan() {
-		u, err := processUsage()
-		if err != nil {
-			return err
-		}
-		if u.Files, err = stores.Sizes(); err != nil {
-			return err
-		}
-		if err := json.NewEncoder(a.stdout).Encode(u); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
+	return a.answerUsage(listener.Addr().String(), stores.Sizes)
 }
 
 // underLoad is a coordinator in a process of its own, with a client of it.
 type underLoad struct {
+	*benchProcess
 	*wire.Client
-	addr  string
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	out   *bufio.Scanner
+	addr string
 }
 
 // loadOptions say how a coordinator is to be started for a benchmark.
@@ -143,35 +109,17 @@ type loadOptions struct {
 
 // startUnderLoad starts the process and returns when it listens.
 func startUnderLoad(ctx context.Context, o loadOptions) (*underLoad, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program's file, to run a coordinator with: %w", err)
-	}
 	if o.listen == "" {
 		o.listen = "127.0.0.1:0"
 	}
-	// The context is not the process's: it is to end in order, when its input does.
-	u := &underLoad{cmd: exec.Command(self, "bench", "coordinator", "--home", o.home, "--listen", o.listen,
-		fmt.Sprintf("--no-sync=%t", o.noSync), "--profile", o.profile)}
-	u.cmd.Stderr = os.Stderr
-	if u.stdin, err = u.cmd.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("start a coordinator to put load on: %w", err)
-	}
-	out, err := u.cmd.StdoutPipe()
+	p, err := startBench("the coordinator under load", "coordinator", "--home", o.home, "--listen", o.listen,
+		fmt.Sprintf("--no-sync=%t", o.noSync), "--profile", o.profile)
 	if err != nil {
-		return nil, fmt.Errorf("start a coordinator to put load on: %w", err)
+		return nil, err
 	}
-	u.out = bufio.NewScanner(out)
-	if err := u.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start a coordinator to put load on: %w", err)
-	}
-	if !u.out.Scan() {
-		_ = u.stdin.Close()
-		return nil, fmt.Errorf("the coordinator to put load on did not start: %w", u.cmd.Wait())
-	}
-	u.addr = u.out.Text()
+	u := &underLoad{benchProcess: p, addr: p.ready}
 	if u.Client, err = wire.Dial(u.addr); err != nil {
-		return nil, errors.Join(err, u.stop())
+		return nil, errors.Join(err, p.stop())
 	}
 	for !reaches(ctx, &client{Client: u.Client}) {
 		if ctx.Err() != nil {
@@ -181,38 +129,19 @@ func startUnderLoad(ctx context.Context, o loadOptions) (*underLoad, error) {
 	return u, nil
 }
 
-// usage asks the process what it has used.
-func (u *underLoad) usage() (usage, error) {
-	var r usage
-	if _, err := io.WriteString(u.stdin, "usage\n"); err != nil {
-		return r, fmt.Errorf("ask the coordinator under load for its usage: %w", err)
-	}
-	if !u.out.Scan() {
-		return r, errors.New("the coordinator under load has ended")
-	}
-	return r, json.Unmarshal(u.out.Bytes(), &r)
-}
-
-// stop ends the process in order, unless it was killed.
+// stop ends the coordinator in order, unless it was killed.
 func (u *underLoad) stop() error {
-	if u == nil || u.cmd.ProcessState != nil {
+	if u == nil {
 		return nil
 	}
-	if u.Client != nil {
-		_ = u.Close() // nobody uses it any more
-	}
-	_ = u.stdin.Close() // that it is told to end by this is the point
-	if err := u.cmd.Wait(); err != nil {
-		return fmt.Errorf("the coordinator under load: %w", err)
-	}
-	return nil
+	_ = u.Close() // nobody uses it any more
+	return u.benchProcess.stop()
 }
 
-// kill ends the process as a crash would.
+// kill ends the coordinator as a crash would.
 func (u *underLoad) kill() {
 	_ = u.Close()
-	_ = u.cmd.Process.Kill() // it may have ended
-	_ = u.cmd.Wait()         // it says that it was killed
+	u.benchProcess.kill()
 }
 
 // benchHome makes a folder for a benchmark's files beside those of real sweeps, so that

@@ -39,6 +39,9 @@ type dispatchResult struct {
 	Ratio           float64 `json:"ratio,omitempty"`
 	LoggedPerSecond float64 `json:"logged_per_second,omitempty"`
 	LoggedRatio     float64 `json:"logged_ratio,omitempty"`
+	// ShellPerSecond and ShellRatio are of xargs -P, where there is one.
+	ShellPerSecond float64 `json:"shell_per_second,omitempty"`
+	ShellRatio     float64 `json:"shell_ratio,omitempty"`
 	// The refills are those of a second, short sweep, whose trials take long enough for a
 	// next one to be there.
 	RefillP50  float64 `json:"refill_p50_ms"`
@@ -48,8 +51,8 @@ type dispatchResult struct {
 	Restart    float64 `json:"restart_ms,omitempty"` // from a kill to the answer to a submission
 	RSS        float64 `json:"rss_mb"`               // of the coordinator at its highest, in 10⁶ bytes
 	CPUPer1000 float64 `json:"coordinator_cpu_ms_per_1000"`
-	// WorkersCPU is the processor time of this process, in which the workers are, without
-	// that of the trials.
+	// WorkersCPU is the processor time of the process in which the workers are, without that
+	// of their keepers and of the trials.
 	WorkersCPU float64 `json:"workers_cpu_ms_per_1000"`
 	BytesTrial float64 `json:"bytes_per_trial"`
 }
@@ -67,11 +70,12 @@ it a sweep of trials that do nothing (the command true), and measures the time f
 submission to the last result. Every change of state is synced to the disk before anybody is
 told of it, unless --no-sync leaves that out.
 
-Each trial is a process, as in a real sweep. Two bare loops that start the same processes and
-wait for each, as many at a time, are measured beside it, half before and half after: one that
-throws their output away, and one that keeps it as a shell script would, the standard output
-and the standard error of each in a file. With --no-spawn the workers start nothing, and what is
-left is swath's own work; with --simulate in addition, the coordinator's.
+Each trial is a process, as in a real sweep. Bare loops that start the same processes and wait
+for each, as many at a time, are measured beside it, half before and half after: one that
+throws their output away, one that keeps it as a shell script would, the standard output and
+the standard error of each in a file, and xargs -P, the loop of a shell, if there is one. With
+--no-spawn the workers start nothing, and what is left is swath's own work; with --simulate in
+addition, the coordinator's.
 
 A second, short sweep of trials that take 50 ms measures how long a slot is free between two
 trials, one of which is prefetched.`,
@@ -145,6 +149,10 @@ func (a *app) benchDispatch(ctx context.Context, b dispatchBench) (r dispatchRes
 		}
 		r.BarePerSecond, r.LoggedPerSecond = round3(loops.bare.perSecond()), round3(loops.logged.perSecond())
 		r.Ratio, r.LoggedRatio = round3(r.TrialsPerSecond/r.BarePerSecond), round3(r.TrialsPerSecond/r.LoggedPerSecond)
+		if loops.shell.n > 0 {
+			r.ShellPerSecond = round3(loops.shell.perSecond())
+			r.ShellRatio = round3(r.TrialsPerSecond / r.ShellPerSecond)
+		}
 	}
 	if err := a.refills(ctx, b, filepath.Join(dir, "refills"), &r); err != nil {
 		return r, err
@@ -160,12 +168,12 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	stop, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil)
+	workers, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
-	before, err := measure(c)
+	defer func() { err = errors.Join(err, workers.stop()) }()
+	before, err := measure(c, workers)
 	if err != nil {
 		return err
 	}
@@ -187,7 +195,7 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 		options.listen = c.addr
 		c.kill()
 		if b.simulate {
-			_ = stop() // they say that they lost their coordinator
+			_ = workers.stop() // they say that they lost their coordinator
 		}
 		down := time.Now()
 		if c, err = resumeUnderLoad(ctx, options, sweep); err != nil {
@@ -195,7 +203,7 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 		}
 		r.Restart = milliseconds(time.Since(down))
 		if b.simulate {
-			if stop, err = a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil); err != nil {
+			if workers, err = a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), 0, nil); err != nil {
 				return err
 			}
 		}
@@ -205,7 +213,7 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 	if err != nil {
 		return err
 	}
-	after, err := measure(c)
+	after, err := measure(c, workers)
 	if err != nil {
 		return err
 	}
@@ -214,19 +222,19 @@ func (a *app) dispatchTrials(ctx context.Context, b dispatchBench, home string, 
 	r.Submit = milliseconds(ran.Submit)
 	r.RSS = megabytes(max(first.PeakRSS, after.coordinator.PeakRSS))
 	r.CPUPer1000 = round3((first.CPU + after.coordinator.CPU - before.coordinator.CPU).Seconds() * 1e6 / trials)
-	r.WorkersCPU = round3((after.own.CPU - before.own.CPU).Seconds() * 1e6 / trials)
+	r.WorkersCPU = round3((after.workers.CPU - before.workers.CPU).Seconds() * 1e6 / trials)
 	r.BytesTrial = round3(float64(after.coordinator.Files["state.db"]) / trials)
 	return nil
 }
 
-// usages are what a coordinator under load and this process have used.
-type usages struct{ coordinator, own usage }
+// usages are what a coordinator under load and the workers' process have used.
+type usages struct{ coordinator, workers usage }
 
-func measure(c *underLoad) (u usages, err error) {
+func measure(c *underLoad, w benchWorkers) (u usages, err error) {
 	if u.coordinator, err = c.usage(); err != nil {
 		return u, err
 	}
-	u.own, err = processUsage()
+	u.workers, err = w.usage()
 	return u, err
 }
 
@@ -268,13 +276,13 @@ func (a *app) refills(ctx context.Context, b dispatchBench, home string, r *disp
 	b.workers, b.slots = 1, processors()
 	b.prefetch = b.slots
 	b.simulate = b.noSpawn // an agent that starts nothing has nothing that takes time
-	stop, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), refillTime, &refills)
+	workers, err := a.benchWorkers(ctx, b, c.addr, filepath.Join(home, "workers"), refillTime, &refills)
 	if err != nil {
 		return err
 	}
 	n := refillRounds * b.slots
 	_, err = load.RunSweep(ctx, c, load.Sweep("refill", n, "sleep", fmt.Sprint(refillTime.Seconds())), n, nil)
-	if err = errors.Join(err, stop()); err != nil {
+	if err = errors.Join(err, workers.stop()); err != nil {
 		return err
 	}
 	r.RefillP50, r.RefillP99 = milliseconds(refills.Quantile(0.5)), milliseconds(refills.Quantile(0.99))
@@ -282,15 +290,33 @@ func (a *app) refills(ctx context.Context, b dispatchBench, home string, r *disp
 	return nil
 }
 
-// benchWorkers starts the workers of a benchmark: simulated ones, or agents as `swath
-// worker` runs them.
-func (a *app) benchWorkers(ctx context.Context, b dispatchBench, addr, home string, run time.Duration, refills *load.Refills) (stop func() error, err error) {
-	if b.simulate {
-		return load.Fleet{
+// benchWorkers are the workers of a benchmark.
+type benchWorkers interface {
+	usage() (usage, error) // of the process in which they are
+	stop() error
+}
+
+// ownWorkers are in this process.
+type ownWorkers struct{ end func() error }
+
+func (w ownWorkers) usage() (usage, error) { return processUsage() }
+func (w ownWorkers) stop() error           { return w.end() }
+
+// benchWorkers starts workers: simulated ones in this process, or agents as `swath worker` runs
+// them, in a process of theirs unless their sessions are to be watched.
+func (a *app) benchWorkers(ctx context.Context, b dispatchBench, addr, home string, run time.Duration, refills *load.Refills) (w benchWorkers, err error) {
+	var end func() error
+	switch {
+	case b.simulate:
+		end, err = load.Fleet{
 			Addr: addr, Workers: b.workers, Connections: min(b.workers, 100), Slots: b.slots, Prefetch: b.prefetch, Run: run, Refills: refills,
 		}.Start(ctx)
+	case refills != nil:
+		end, err = a.benchAgents(ctx, b, addr, home, refills)
+	default:
+		return startAgents(b, addr, home)
 	}
-	return a.benchAgents(ctx, b, addr, home, refills)
+	return ownWorkers{end}, err
 }
 
 func (a *app) printDispatch(r dispatchResult) {
@@ -306,6 +332,9 @@ func (a *app) printDispatch(r dispatchResult) {
 	if r.Spawn {
 		fmt.Fprintf(a.stdout, "  bare loop    %.0f processes a second: dispatch reaches %.0f %% of it\n", r.BarePerSecond, 100*r.Ratio)
 		fmt.Fprintf(a.stdout, "  with output  %.0f processes a second, in a loop that keeps it: %.0f %%\n", r.LoggedPerSecond, 100*r.LoggedRatio)
+		if r.ShellPerSecond > 0 {
+			fmt.Fprintf(a.stdout, "  xargs -P     %.0f processes a second, their output thrown away: %.0f %%\n", r.ShellPerSecond, 100*r.ShellRatio)
+		}
 	}
 	fmt.Fprintf(a.stdout, "  refill       %.1f ms at the median, %.1f ms at the 99th percentile of %d\n", r.RefillP50, r.RefillP99, r.Refills)
 	fmt.Fprintf(a.stdout, "  coordinator  %.0f MB at its highest, %.0f ms of processor per 1000 trials, %.0f bytes a trial on disk\n", r.RSS, r.CPUPer1000, r.BytesTrial)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"swath/sweeps"
+	"swath/worker/exec"
 )
 
 // The exit codes, a contract with scripts.
@@ -39,6 +40,21 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
+
+// Main is the whole of the program: it runs the process's own command line and returns the
+// exit code.
+func Main() int {
+	args := os.Args[1:]
+	if cmd, _, err := (&app{}).root().Find(args); err == nil && cmd.Annotations["serving"] != "" {
+		exec.Relax() // which signals do not survive
+	}
+	ctx, stop := Signals()
+	defer stop()
+	return Run(ctx, args, os.Stdin, os.Stdout, os.Stderr)
+}
+
+// serving annotates the verbs whose process has a little to do again and again.
+var serving = map[string]string{"serving": "yes"}
 
 // Run runs the command line args (without the program's name) and returns the exit code.
 // ctx is done when the user wants an end.

@@ -15,8 +15,9 @@ var defaultLease = dispatch.DefaultConfig().Lease
 func (a *app) coordinatorCommand() *cobra.Command {
 	var insecure bool
 	cmd := &cobra.Command{
-		Use:   "coordinator",
-		Short: "Serve sweeps: dispatch their trials to workers, record and answer",
+		Use:         "coordinator",
+		Short:       "Serve sweeps: dispatch their trials to workers, record and answer",
+		Annotations: serving,
 		Long: `Coordinator serves until it is stopped. It prints one line with its address when it is
 ready. Sweeps that had not ended go on; workers may come and go at any time, and so may the
 coordinator: trainers go on without it, and nothing is lost.`,

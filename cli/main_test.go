@@ -37,10 +37,7 @@ func TestMain(m *testing.M) {
 	case report.Attempted() && len(os.Args) > 1 && os.Args[1] == "fake":
 		os.Exit(runFake())
 	case os.Getenv(asProgram) != "", report.Attempted():
-		ctx, stop := cli.Signals()
-		code := cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-		stop()
-		os.Exit(code)
+		os.Exit(cli.Main())
 	}
 	// A user's settings must not decide, and whatever a test forgets to say must not reach
 	// the user's own sweeps.

@@ -22,8 +22,9 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var asJSON, noCheck bool
 	cmd := &cobra.Command{
-		Use:   "run FILE",
-		Short: "Run a whole sweep on this machine, and show what came out",
+		Use:         "run FILE",
+		Short:       "Run a whole sweep on this machine, and show what came out",
+		Annotations: serving,
 		Long: `Run starts a coordinator and a worker in this process, over the same wire as a cluster,
 submits the sweep, shows its progress, and prints the results: a table sorted by the
 objective, and the best trial's parameters.

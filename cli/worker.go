@@ -13,8 +13,9 @@ import (
 
 func (a *app) workerCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "worker",
-		Short: "Run trials on this machine for a coordinator",
+		Use:         "worker",
+		Short:       "Run trials on this machine for a coordinator",
+		Annotations: serving,
 		Long: `Worker runs the trials that a coordinator gives it, --slots at a time, until it is stopped.
 It prints one line when the coordinator has accepted it. If the coordinator goes away, the
 trials go on, what they report waits on disk, and the worker reconnects for as long as it

@@ -119,8 +119,10 @@ func (c Command) Launch(base []string) (*Process, error) {
 	p := &Process{cmd: c, done: make(chan struct{}), stopped: make(chan struct{}), oom: newOOMCounter(), output: []*os.File{stdout, stderr}}
 	attr := ownGroup()
 	p.ending.ask(attr)
-	p.leader, err = os.StartProcess(c.Path, c.Argv, &os.ProcAttr{
-		Dir: c.Dir, Env: joinEnv(base, c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: attr,
+	punctual(func() {
+		p.leader, err = os.StartProcess(c.Path, c.Argv, &os.ProcAttr{
+			Dir: c.Dir, Env: joinEnv(base, c.Env), Files: []*os.File{stdin, stdout, stderr}, Sys: attr,
+		})
 	})
 	if err != nil {
 		p.closeOutput()

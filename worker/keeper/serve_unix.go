@@ -26,6 +26,7 @@ import (
 
 func init() {
 	if place := os.Getenv(EnvPlace); place != "" {
+		exec.Relax()
 		os.Exit(serve(place))
 	}
 }
