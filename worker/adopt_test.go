@@ -191,6 +191,28 @@ func TestForgottenAttemptDoesNotEndItsTrial(t *testing.T) {
 	c.check()
 }
 
+// An agent of a version that does not understand the sweep file goes on reading what the trainer
+// of an earlier one prints as that did.
+func TestAdoptedTrainerOfAFileThatIsNotUnderstood(t *testing.T) {
+	c, home, o := newCoordinator(t), t.TempDir(), newOutlived(t, 0, 0)
+	first := startFar(t, home, c.listen())
+	c.start(o.Start)
+	o.pid()
+	file := filepath.Join(home, "worker", "0", "attempts", attemptDir(o.Ref), attemptFile)
+	var known map[string]any
+	eventually(t, "the record", func() bool { return readJSON(filepath.Dir(file), attemptFile, &known) == nil })
+	first.signal(syscall.SIGKILL)
+	known["source"] = "a: b"
+	if err := writeJSON(filepath.Dir(file), attemptFile, known); err != nil {
+		t.Fatal(err)
+	}
+	run(t, newAgent(t, c, home, func(cfg *Config) { cfg.Binary = self(t) }))
+	c.until("a second session", func() bool { return len(c.hellos) > 1 })
+	o.open()
+	o.check(c)
+	c.check()
+}
+
 func TestAdoptedTrainersAreStopped(t *testing.T) {
 	c, home, o, pid := leftBehind(t)
 	run(t, newAgent(t, c, home, func(cfg *Config) { cfg.Slots = 1; cfg.Binary = self(t) }))

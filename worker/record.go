@@ -17,8 +17,9 @@ import (
 // does: a record.
 const attemptFile = "attempt.json"
 
-// record is everything of Start, and what the attempt took of the machine, so that an
-// agent can go on with what another one began.
+// record is everything of Start, what the attempt took of the machine and how its output is read,
+// so that an agent can go on with what another one began, also one of a version that does not
+// understand the sweep file.
 type record struct {
 	Sweep     sweeps.SweepID  `json:"sweep"`
 	Index     int64           `json:"index"`
@@ -30,7 +31,9 @@ type record struct {
 	WorkDir   string          `json:"work_dir"`
 	Source    string          `json:"source"`
 	// Devices are the GPUs that it was given.
-	Devices []sweeps.GPUShare `json:"devices,omitempty"`
+	Devices []sweeps.GPUShare   `json:"devices,omitempty"`
+	Needs   sweeps.Resources    `json:"needs,omitzero"`
+	Rules   []sweeps.MetricRule `json:"rules,omitempty"`
 }
 
 // render returns the attempt's record.
@@ -40,21 +43,20 @@ func (at *attempt) render() ([]byte, error) {
 		Sweep: m.Ref.Sweep, Index: m.Ref.Index, Attempt: m.Ref.Attempt,
 		Trial: m.TrialID, Params: m.Params.JSON(),
 		SweepName: m.SweepName, File: m.File, WorkDir: m.WorkDir, Source: string(m.Source),
-		Devices: m.GPUs,
+		Devices: m.GPUs, Needs: at.needs, Rules: at.rules,
 	})
 }
 
-// parseRecord returns what a record says. from tells where it was, for messages.
-func parseRecord(b []byte, from string) (m wire.Start, err error) {
-	var r record
+// parseRecord returns a record, and Start as it says. from tells where it was, for messages.
+func parseRecord(b []byte, from string) (r record, m wire.Start, err error) {
 	if err := json.Unmarshal(b, &r); err != nil {
-		return m, fmt.Errorf("the record of an attempt in %s is damaged: %w", from, err)
+		return r, m, fmt.Errorf("the record of an attempt in %s is damaged: %w", from, err)
 	}
 	params, err := sweeps.ParamsFromJSON(r.Params)
 	if err != nil {
-		return m, fmt.Errorf("parameters in %s: %w", from, err)
+		return r, m, fmt.Errorf("parameters in %s: %w", from, err)
 	}
-	return wire.Start{
+	return r, wire.Start{
 		Ref:     sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: r.Sweep, Index: r.Index}, Attempt: r.Attempt},
 		TrialID: r.Trial, Params: params, SweepName: r.SweepName,
 		Source: []byte(r.Source), File: r.File, WorkDir: r.WorkDir,

@@ -65,13 +65,16 @@ func (a *Agent) takeOn(dir string, k keeper.Attempt, isKept bool) bool {
 		}
 		return false
 	}
-	start, bad := parseRecord(record, dir)
+	was, start, bad := parseRecord(record, dir)
 	if err = errors.Join(err, bad); err != nil {
 		a.log.Error("an attempt of an earlier worker cannot be read and is left alone: remove its directory by hand", "dir", dir, "err", err)
 		return false
 	}
 	at := newAttempt(a, start)
 	at.dir = dir
+	if was.Rules != nil || at.spec == nil { // what was read must be read alike again
+		at.needs, at.rules = was.Needs, was.Rules
+	}
 	at.recorded = recorded
 	at.restorePlace()
 	close(at.turn) // it had one
