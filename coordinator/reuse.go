@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"swath/coordinator/dispatch"
@@ -41,24 +43,69 @@ func (c *Coordinator) equals(known bases, text string) map[sweeps.SweepID]bool {
 }
 
 // origins returns for each id a trial that finished in one of the sweeps, whose ReusedFrom
-// names the attempt that ran; or nil.
-func (c *Coordinator) origins(known bases, of map[sweeps.SweepID]bool, ids []sweeps.TrialID) ([]*sweeps.Trial, error) {
-	found, err := c.store.Finished(ids, of)
-	if err != nil {
-		return nil, fmt.Errorf("look up results to reuse: %w", err)
+// names the attempt that ran; or nil. It has the metrics, as far as it reported them: one that
+// the sweep that ran it did not read is missing, though the trial may have printed it.
+func (c *Coordinator) origins(known bases, of map[sweeps.SweepID]bool, metrics []string, ids []sweeps.TrialID) ([]*sweeps.Trial, error) {
+	read := map[sweeps.SweepID][]string{}
+	serves := func(t *sweeps.Trial) bool {
+		ran := t.Sweep
+		if t.Reused() {
+			ran = t.ReusedFrom.Sweep
+		}
+		if _, there := known[ran]; !there {
+			return false // its series went with the sweep that was removed
+		}
+		if _, asked := read[ran]; !asked {
+			read[ran] = c.metricsRead(ran)
+		}
+		return !slices.ContainsFunc(metrics, func(name string) bool {
+			_, has := t.Metrics[name]
+			return !has && !slices.Contains(read[ran], name)
+		})
 	}
-	for i, t := range found {
-		switch {
-		case t == nil:
-		case !t.Reused():
-			t.ReusedFrom = sweeps.Origin{AttemptRef: t.Latest(), SweepName: known[t.Sweep].name}
-		default:
-			if _, there := known[t.ReusedFrom.Sweep]; !there {
-				found[i] = nil // its series went with the sweep that was removed
+	origins := make([]*sweeps.Trial, len(ids))
+	ids, of = slices.Clone(ids), maps.Clone(of)
+	for again := true; again; {
+		found, err := c.store.Finished(ids, of)
+		if err != nil {
+			return nil, fmt.Errorf("look up results to reuse: %w", err)
+		}
+		again = false
+		for i, t := range found {
+			switch {
+			case t == nil:
+			case !serves(t): // another sweep's may
+				delete(of, t.Sweep)
+				again = true
+				continue
+			case !t.Reused():
+				t.ReusedFrom = sweeps.Origin{AttemptRef: t.Latest(), SweepName: known[t.Sweep].name}
 			}
+			origins[i], ids[i] = t, ""
 		}
 	}
-	return found, nil
+	return origins, nil
+}
+
+// metricsRead are the metrics that a sweep reads off what its trials print, where its file is
+// understood.
+func (c *Coordinator) metricsRead(id sweeps.SweepID) []string {
+	sw, err := c.store.Sweep(string(id))
+	if err != nil {
+		return nil
+	}
+	l, err := c.specs.get(sw)
+	if err != nil {
+		return nil
+	}
+	return l.metricsRead()
+}
+
+func (l *loaded) metricsRead() (names []string) {
+	for _, rule := range l.spec.MetricRules() {
+		names = append(names, rule.Name)
+	}
+	return names
 }
 
 // oldBasis is the basis of a sweep of a version that did not record it: of its program,
@@ -113,7 +160,7 @@ func (c *Coordinator) answers(batch []request) []request {
 func (c *Coordinator) answer(q dispatch.Lookup) (dispatch.Found, error) {
 	of := c.equals(c.bases, c.bases[q.Sweep].text)
 	delete(of, q.Sweep)
-	found, err := c.origins(c.bases, of, q.IDs)
+	found, err := c.origins(c.bases, of, c.metricsRead(q.Sweep), q.IDs)
 	if err != nil {
 		return dispatch.Found{}, err
 	}
@@ -154,7 +201,7 @@ func (c *Coordinator) FindReusable(ctx context.Context, s Submission) (reusable,
 	}
 	var ids []sweeps.TrialID
 	look := func() error {
-		found, err := c.origins(known, of, ids)
+		found, err := c.origins(known, of, l.metricsRead(), ids)
 		if err != nil {
 			return err
 		}

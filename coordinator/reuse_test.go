@@ -94,6 +94,36 @@ func TestReuse(t *testing.T) {
 
 // A commit of results that are reused fails, before or after it was written: they are
 // recorded once.
+// Whether a metric is in a result depends on who read what the trial printed.
+func TestReuseTakesNoResultWithoutAMetricThatIsReadNow(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.submit("s", 1, "")
+		w.finish("s", 1)
+		w.submitReusing("t", 1, "metrics: [acc]", "")
+		w.want("t", sweeps.SweepRunning, "")
+		w.finish("t", 1)
+		// It printed none, as is known now, so there is nothing to be gained by another.
+		w.submitReusing("u", 1, "metrics: [acc]", "")
+		w.want("u", sweeps.SweepFinished, "0 finished 0 loss 10")
+		if err := w.Trials("u", func(tr *sweeps.Trial) bool {
+			if tr.ReusedFrom.Sweep != "t" {
+				t.Errorf("it is of sweep %v, want t's, which read the metric", tr.ReusedFrom)
+			}
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.submitReusing("v", 1, "metrics: [{name: loss, pattern: 'best (.*)'}]", "")
+		w.want("v", sweeps.SweepRunning, "")
+		w.finish("v", 1)
+		w.submitReusing("x", 1, "metrics: [{name: loss, pattern: 'last (.*)'}]", "")
+		w.want("x", sweeps.SweepRunning, "")
+		w.finish("x", 1)
+		w.submitReusing("y", 1, "metrics: [{name: loss, pattern: 'last (.*)'}]", "")
+		w.want("y", sweeps.SweepFinished, "0 finished 0 loss 10")
+	})
+}
+
 func TestReuseWhileTheStoreFails(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.submit("s", 30, "")

@@ -17,9 +17,9 @@ type SweepID string
 type TrialID string
 
 // Basis says what else than a trial's id (its trainer or command, and its parameters) its
-// result depends on, as far as a sweep knows it: the variables of the file's env, and the
-// content of the program, whose digest is given (empty for a built-in trainer, or where
-// nobody could read the program). Sixteen hexadecimal digits. Trials of the same id in
+// result depends on, as far as a sweep knows it: the variables of the file's env, the
+// patterns by which metrics are read, and the content of the program, whose digest is given
+// (empty for a built-in trainer, or where nobody could read the program). Sixteen hexadecimal digits. Trials of the same id in
 // sweeps of the same basis are equal: see Sweep.Reuse. Not part of it are the data, the
 // machines, and what else the program reads.
 func (s *Spec) Basis(program string) string {
@@ -27,7 +27,17 @@ func (s *Spec) Basis(program string) string {
 	for name, v := range s.Env {
 		env[name] = v
 	}
-	sum := sha256.Sum256(appendJSON([]byte("swath basis 1\n"), []any{env, program}))
+	basis := []any{env, program}
+	patterns := map[string]any{}
+	for _, rule := range s.MetricRules() {
+		if rule.Pattern != "" {
+			patterns[rule.Name] = rule.Pattern
+		}
+	}
+	if len(patterns) > 0 {
+		basis = append(basis, patterns)
+	}
+	sum := sha256.Sum256(appendJSON([]byte("swath basis 1\n"), basis))
 	return hex.EncodeToString(sum[:8])
 }
 
