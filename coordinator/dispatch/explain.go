@@ -22,11 +22,16 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		return s.explainRunning(now, t)
 	}
 	waiting := sw.waiting.find(key.Index)
+	if key.Index >= sw.plan.Size() {
+		return nil // there is none
+	}
 	if waiting == nil && sw.goesOn(key.Index) {
 		return s.explainChain(sw, key.Index)
 	}
-	if waiting == nil && key.Index < sw.Next {
-		return nil // it ended, or is excluded
+	if waiting == nil {
+		if _, err := sw.plan.At(key.Index); err != nil || key.Index < sw.Next {
+			return nil // it ended, or is excluded
+		}
 	}
 	var why []string
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
@@ -42,7 +47,11 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 			say("it ran out of memory beside others, so it waits for a worker to itself")
 		}
 	case key.Index > sw.Next:
-		say("up to %d trials of the sweep come before it", key.Index-sw.Next)
+		before := key.Index - sw.Next
+		say("up to %s of the sweep come before it", trials(before))
+		if sw.policy.RunCap > 0 && sw.Dispatched+before >= sw.policy.RunCap {
+			say("the sweep hands out %s in all, its run cap, and may not come to it", trials(sw.policy.RunCap))
+		}
 	}
 	if waiting != nil && len(waiting.Checkpoints) > 0 {
 		say("it will go on from %s", describe(waiting.Checkpoints[0]))
@@ -68,6 +77,13 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		return why
 	}
 	return append(why, s.explainWorkers(sw)...)
+}
+
+func trials(n int64) string {
+	if n == 1 {
+		return "1 trial"
+	}
+	return fmt.Sprintf("%d trials", n)
 }
 
 func (s *State) explainRunning(now time.Time, t *sweeps.Trial) []string {
@@ -163,12 +179,13 @@ func (s *State) explainWorkers(sw *sweep) []string {
 		say("no worker takes trials: %s", away[len(away)-1].shut())
 	case len(suit) == 0:
 		why = append(why, explainMisfit(sw, open)...)
-	case slices.ContainsFunc(suit, (*worker).hasSlot) && needs.WantsGPU():
-		say("it waits for %s to be free on one of %d workers", onlyGPU(needs), len(suit))
-	case slices.ContainsFunc(suit, (*worker).hasSlot) && !needs.IsZero():
-		say("it waits for %s to be free on one of %d workers", needs, len(suit))
+		for _, w := range away {
+			if w.suits(sw.request) && len(why) < manyNames {
+				say("worker %s could run it, but takes no trials: %s", w.Name, w.shut())
+			}
+		}
 	default:
-		say("it waits for a free slot on one of %d workers", len(suit))
+		say("it waits for %s to be free on %s", short(needs, suit), oneOf(len(suit)))
 	}
 	if needs.WantsGPU() {
 		why = append(why, explainBusy(suit)...)
@@ -179,6 +196,9 @@ func (s *State) explainWorkers(sw *sweep) []string {
 			say("worker %s is kept for it until enough is free there: no trials of a lower priority begin on it", w.Name)
 		case s.keptFrom(w, sw):
 			say("worker %s is kept for sweep %s, which is of priority %d and fits nowhere yet", w.Name, s.kept[w].Name, s.kept[w].policy.Priority)
+		}
+		if s.reserved[w] {
+			say("worker %s is given nothing for now: a trial that ran out of memory waits until it is empty", w.Name)
 		}
 		if s.doubts(sw, w) {
 			why = append(why, fmt.Sprintf("worker %s is given none for now: all that ended of the sweep failed alike there, and a trial elsewhere has still to show whether it does better", w.Name))
@@ -192,8 +212,35 @@ func (s *State) explainWorkers(sw *sweep) []string {
 	return why
 }
 
-func onlyGPU(r sweeps.Resources) sweeps.Resources {
-	return sweeps.Resources{GPUs: r.GPUs, GPUMemory: r.GPUMemory}
+func oneOf(workers int) string {
+	if workers == 1 {
+		return "the one worker that can run it"
+	}
+	return fmt.Sprintf("one of %d workers", workers)
+}
+
+// short says what of a request is not free, on those workers that have a slot free.
+func short(needs sweeps.Resources, workers []*worker) string {
+	var missing sweeps.Resources
+	for _, w := range workers {
+		if !w.hasSlot() {
+			continue
+		}
+		free := w.Total.Sub(w.used)
+		if !free.Fits(sweeps.Resources{CPUs: needs.CPUs}) {
+			missing.CPUs = needs.CPUs
+		}
+		if !free.Fits(sweeps.Resources{Memory: needs.Memory}) {
+			missing.Memory = needs.Memory
+		}
+		if _, ok := w.place(needs); !ok {
+			missing.GPUs, missing.GPUMemory = needs.GPUs, needs.GPUMemory
+		}
+	}
+	if missing.IsZero() {
+		return "a slot"
+	}
+	return missing.String()
 }
 
 // explainMisfit says why none of the workers could ever run the sweep's trials.

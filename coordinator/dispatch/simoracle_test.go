@@ -595,7 +595,7 @@ func (s *sim) checkIdle() {
 // another: it asks for no more.
 func covers(a, b *sweep) bool {
 	return a.policy.Needs.Fits(b.policy.Needs) && len(b.policy.Requires) <= len(a.policy.Requires) &&
-		(!b.policy.Needs.WantsGPU() || onlyGPU(a.policy.Needs) == onlyGPU(b.policy.Needs))
+		(!b.policy.Needs.WantsGPU() || a.policy.Needs.GPUs == b.policy.Needs.GPUs && a.policy.Needs.GPUMemory == b.policy.Needs.GPUMemory)
 }
 
 // checkStops checks that workers were told to stop what is cancelled.
