@@ -51,7 +51,7 @@ func (a *app) status(ctx context.Context, sweep string, asJSON bool) error {
 	case cl.offline:
 		why = []string{"no coordinator runs on this home: `swath coordinator` and `swath worker`, or the `swath run` that began it, go on with it"}
 	case st.Counts.Running == 0:
-		if why, err = cl.Explain(ctx, fmt.Sprintf("%s/%d", st.ID, st.Next)); err != nil {
+		if why, err = cl.Explain(ctx, string(st.ID)+"/next"); err != nil {
 			return err
 		}
 	}

@@ -150,7 +150,12 @@ func (c *Coordinator) Admit(ctx context.Context, worker string, admit bool) (dis
 		return w, err
 	}
 	c.cfg.Log.Info("worker admitted or set aside", "worker", w.Name, "id", w.ID, "admitted", admit)
-	return c.worker(ctx, string(w.ID))
+	now, err := c.worker(ctx, string(w.ID))
+	if admit && isNotFound(err) {
+		w.Aside = "" // it was known for that only
+		return w, nil
+	}
+	return now, err
 }
 
 // worker finds a worker by its id or its name.

@@ -462,3 +462,22 @@ func indices(n int64) []int64 {
 	}
 	return list
 }
+
+// A worker that was set aside and is gone is known for that only.
+func TestAWorkerThatIsGoneCanBeAdmitted(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.connect("a", 1).Close()
+		m := w.connect("a", 1)
+		if _, err := w.Admit(w.Context(), "a", false); err != nil {
+			t.Fatal(err)
+		}
+		m.Close()
+		w.restart() // it is read from the store
+		if st, err := w.Admit(w.Context(), "host-a", true); err != nil || st.Aside != "" {
+			t.Errorf("admitted: %+v, error %v", st, err)
+		}
+		if _, err := w.Admit(w.Context(), "host-a", true); !errors.Is(err, sweeps.ErrNotFound) {
+			t.Errorf("admitted again: error %v, want not found", err)
+		}
+	})
+}

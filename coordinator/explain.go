@@ -12,8 +12,11 @@ import (
 
 // Explain says why a trial is where it is: which attempt runs where, what it waits for,
 // or how it ended. The trial is named as in FindTrial; one that was never started by
-// SWEEP/INDEX.
+// SWEEP/INDEX, and the one whose turn is next by SWEEP/next.
 func (c *Coordinator) Explain(ctx context.Context, name string) ([]string, error) {
+	if sweep, is := strings.CutSuffix(name, "/next"); is {
+		return c.explainNext(ctx, sweep)
+	}
 	key, t, err := c.locate(name)
 	if err != nil {
 		return nil, err
@@ -27,7 +30,7 @@ func (c *Coordinator) Explain(ctx context.Context, name string) ([]string, error
 			return nil, err
 		}
 	} else {
-		why = []string{"no coordinator runs on this home: start one with `swath coordinator`"}
+		why = []string{noCoordinator}
 	}
 	if r, is := c.checkpoints.refusal(key); is && len(why) > 0 {
 		why = append(why, fmt.Sprintf("its checkpoint of step %d was not kept: %s", r.Step, r.Reason))
@@ -41,6 +44,27 @@ func (c *Coordinator) Explain(ctx context.Context, name string) ([]string, error
 		return nil, err
 	}
 	return c.explainUnstarted(sw, key.Index)
+}
+
+const noCoordinator = "no coordinator runs on this home: start one with `swath coordinator`"
+
+func (c *Coordinator) explainNext(ctx context.Context, sweep string) (why []string, err error) {
+	sw, err := c.find(sweep)
+	switch {
+	case err != nil:
+		return nil, err
+	case sw.State.Terminal():
+	case !c.Running():
+		return []string{noCoordinator}, nil
+	default:
+		if err := c.ask(ctx, func(s *dispatch.State) { why = s.ExplainNext(c.cfg.Now(), sw.ID) }); err != nil {
+			return nil, err
+		}
+	}
+	if len(why) == 0 {
+		why = []string{fmt.Sprintf("sweep %s has ended", sw.Name)}
+	}
+	return why, nil
 }
 
 // locate finds the place of a trial, and its record if it was started.

@@ -29,7 +29,7 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 		return s.explainChain(sw, key.Index)
 	}
 	if waiting == nil {
-		if _, err := sw.plan.At(key.Index); err != nil || key.Index < sw.Next {
+		if _, err := sw.plan.At(key.Index); isExcluded(err) || key.Index < sw.Next {
 			return nil // it ended, or is excluded
 		}
 	}
@@ -56,27 +56,45 @@ func (s *State) Explain(now time.Time, key sweeps.TrialKey) []string {
 	if waiting != nil && len(waiting.Checkpoints) > 0 {
 		say("it will go on from %s", describe(waiting.Checkpoints[0]))
 	}
-	if sw.State != sweeps.SweepRunning {
-		say("%s", sw.describe())
+	if sw.State == sweeps.SweepRunning && waiting == nil && sw.capped() {
+		say("the sweep has handed out all %s of its run cap", trials(sw.policy.RunCap))
 		return why
 	}
-	if sw.policy.Unread != "" {
-		say("%s", sw.policy.Unread)
-		return why
+	return append(why, s.explainSweep(sw)...)
+}
+
+// ExplainNext says of which of a sweep's trials that wait is the next one's turn, and what it
+// waits for. It is nil for a sweep that has ended.
+func (s *State) ExplainNext(now time.Time, id sweeps.SweepID) []string {
+	sw := s.sweeps[id]
+	if sw == nil {
+		return nil
 	}
-	if sw.policy.Rests {
-		say("the sweep rests while a `swath run` works on another sweep of this home")
-		return why
+	next := sw.waiting.shared.peek()
+	if t := sw.waiting.alone.peek(); next == nil || t != nil && t.NotBefore.Before(next.NotBefore) {
+		next = t
 	}
-	if sw.policy.RunCap > 0 && waiting == nil && sw.Dispatched >= sw.policy.RunCap {
-		say("the sweep has handed out all %d trials of its run cap", sw.policy.RunCap)
-		return why
+	if next == nil {
+		return s.explainSweep(sw)
 	}
-	if s.halt != "" {
-		say("%s", s.halt)
-		return why
+	why := s.Explain(now, next.TrialKey)
+	why[0] = fmt.Sprintf("trial %d: %s", next.Index, why[0])
+	return why
+}
+
+// explainSweep says what all trials of a sweep wait for that could begin.
+func (s *State) explainSweep(sw *sweep) []string {
+	switch {
+	case sw.State != sweeps.SweepRunning:
+		return []string{sw.describe()}
+	case sw.policy.Unread != "":
+		return []string{sw.policy.Unread}
+	case sw.policy.Rests:
+		return []string{"the sweep rests while a `swath run` works on another sweep of this home"}
+	case s.halt != "":
+		return []string{s.halt}
 	}
-	return append(why, s.explainWorkers(sw)...)
+	return s.explainWorkers(sw)
 }
 
 func trials(n int64) string {

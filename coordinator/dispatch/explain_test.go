@@ -75,6 +75,33 @@ func TestExplainsWhatIsNotFree(t *testing.T) {
 	}
 }
 
+// The trial whose turn is next is one that waits for another attempt, or else the one at the
+// cursor.
+func TestExplainsTheNextTrial(t *testing.T) {
+	s, now := New(DefaultConfig()), time.Unix(1_700_000_000, 0)
+	step := func(ev Event) {
+		t.Helper()
+		if err := s.Step(now, ev); err != nil {
+			t.Fatal(err)
+		}
+		s.Assign(now)
+	}
+	explains := func(want string) {
+		t.Helper()
+		if why := strings.Join(s.ExplainNext(now, "s"), "\n"); why != want {
+			t.Errorf("of the next trial is said\n%s\nand not\n%s", why, want)
+		}
+	}
+	explains("")
+	step(submission("s", 2, Policy{Retries: 1}))
+	explains("no worker is connected: start one with `swath worker`")
+	step(Hello{Worker: sweeps.Worker{ID: "a", Name: "a", Slots: 2}, Session: 1})
+	ref := sweeps.AttemptRef{TrialKey: sweeps.TrialKey{Sweep: "s", Index: 1}, Attempt: 1}
+	step(Exited{Worker: "a", Ref: ref, Outcome: sweeps.Outcome{Class: sweeps.ClassExit, ExitCode: 1, Message: "exit code 1"}})
+	step(Pause{Sweep: "s"})
+	explains("trial 1: attempt 1 ended: exit code 1\nits next attempt waits 1s, as after every failure\nthe sweep is paused, by a user")
+}
+
 // Of a trial that the run cap may leave out, and of one that a constraint does.
 func TestExplainsWhatMayNeverBegin(t *testing.T) {
 	s, now := New(DefaultConfig()), time.Unix(1_700_000_000, 0)

@@ -2280,7 +2280,8 @@ func (x *AdmitWorkerResponse) GetWorker() *Worker {
 	return nil
 }
 
-// ExplainTrialRequest names a trial by its id, a prefix of its id, or SWEEP/INDEX.
+// ExplainTrialRequest names a trial by its id, a prefix of its id, or SWEEP/INDEX; or by
+// SWEEP/next the one whose turn is next.
 type ExplainTrialRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Trial         string                 `protobuf:"bytes,1,opt,name=trial,proto3" json:"trial,omitempty"`
