@@ -107,9 +107,10 @@
 //
 // An end line overrides the code, except that nothing turns a non-zero exit into
 // success. To stop a trainer, SIGTERM is sent to its process group and, after a grace
-// (10 seconds by default), SIGKILL. Processes that it leaves behind are ended too. However a
-// trainer that was stopped exits, its trial goes on elsewhere, unless it was done: that is
-// exit code 0 with an end line that says "ok".
+// (10 seconds by default), SIGKILL. Processes that it leaves behind are ended too; on Linux
+// also those that left the group, where it was stopped, or where they hold its output open
+// and it lasted. However a trainer that was stopped exits, its trial goes on elsewhere,
+// unless it was done: that is exit code 0 with an end line that says "ok".
 //
 // # Rules of the reading half
 //

@@ -19,19 +19,11 @@ func killDescendants(attemptDir string) bool {
 	if err != nil {
 		return false
 	}
-	want := []byte("\x00" + report.EnvReport + "=" + ReportFile(dir) + "\x00")
 	any := false
 	// While there are some, others may be forked that the last look missed.
 	for range 10 {
 		found := false
-		for _, pid := range pids() {
-			env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-			if err != nil || !bytes.Contains(append([]byte{0}, env...), want) {
-				continue
-			}
-			if st, ok := readStat(pid); !ok || st.zombie {
-				continue
-			}
+		for _, pid := range descendants(dir) {
 			found = unix.Kill(pid, unix.SIGKILL) == nil || found
 		}
 		if !found {
@@ -40,6 +32,22 @@ func killDescendants(attemptDir string) bool {
 		any = true
 	}
 	return any
+}
+
+// descendants are the processes whose environment says that they belong to the attempt in a
+// directory, which is absolute.
+func descendants(attemptDir string) (list []int) {
+	want := []byte("\x00" + report.EnvReport + "=" + ReportFile(attemptDir) + "\x00")
+	for _, pid := range pids() {
+		env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+		if err != nil || !bytes.Contains(append([]byte{0}, env...), want) {
+			continue
+		}
+		if st, ok := readStat(pid); ok && !st.zombie {
+			list = append(list, pid)
+		}
+	}
+	return list
 }
 
 // pids are the numbers of all processes but this one.

@@ -293,7 +293,11 @@ func (p *Process) Attend() {
 	if stop == nil {
 		e.stop = p.lateStop(e)
 	}
-	p.clearGroup(e.stop)
+	deadline := time.Now().Add(min(p.cmd.Grace, leftoverGrace))
+	if e.stop != nil {
+		deadline = e.stop.deadline
+	}
+	p.clearGroup(e.stop != nil, deadline)
 	p.mu.Lock()
 	p.gone = true
 	if p.kill != nil {
@@ -316,6 +320,9 @@ func (p *Process) Attend() {
 	p.outcome = e.outcome()
 	p.silent = p.saidNothing()
 	p.closeOutput()
+	if !p.silent || e.stop != nil {
+		p.clearStrays(e.stop != nil, deadline)
+	}
 	if noted {
 		removeProcessFile(p.cmd.AttemptDir)
 	}
@@ -380,14 +387,11 @@ func (p *Process) closeOutput() {
 
 // clearGroup ends what is left of the group after its leader, and returns when nothing
 // is, or nothing more can be done.
-func (p *Process) clearGroup(stop *stop) {
+func (p *Process) clearGroup(stopped bool, deadline time.Time) {
 	if !groupAlive(p.leader.Pid) {
 		return
 	}
-	deadline := time.Now().Add(min(p.cmd.Grace, leftoverGrace))
-	if stop != nil {
-		deadline = stop.deadline // it was sent SIGTERM with its leader
-	} else {
+	if !stopped { // else it was sent SIGTERM with its leader
 		terminateGroup(p.leader)
 	}
 	if awaitGroup(p.leader.Pid, deadline) {
