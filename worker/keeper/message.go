@@ -138,11 +138,11 @@ type line struct {
 }
 
 // soon is how long a message that is in no hurry waits for others to go with. Every write
-// wakes the other process, and of short attempts there is much to tell. Where more attempts
-// wait than run, there is enough to do until later.
+// wakes the other process, and the coordinator in the end, and of short attempts there is much
+// to tell. Where more attempts wait than run, there is enough to do until later.
 const (
 	soon  = 5 * time.Millisecond
-	later = 20 * time.Millisecond
+	later = 60 * time.Millisecond
 )
 
 func newLine(conn net.Conn) *line {
