@@ -35,7 +35,7 @@ type attempt struct {
 	ready     chan struct{} // closed when it may go to the keeper, to run or to wait there
 	after     chan struct{} // sent of the one that goes before it, nil for none; set with ready
 	sent      chan struct{} // closed when it went to the keeper, or never will
-	turn      chan struct{} // closed when its process was started, or it has ended
+	turn      chan struct{} // closed when its process was started, unless it is over already
 	halted    chan struct{} // closed by the first stop, forget or recall
 	slot      bool          // it has one; guarded by the agent's mu
 	lined     bool          // it waits in the keeper for one; ditto
@@ -90,6 +90,8 @@ type process interface {
 	Stop(class sweeps.Class, message string)
 	Kill()
 	Wait() (sweeps.Outcome, time.Time)
+	// Over reports whether Wait returns at once.
+	Over() bool
 	// Silent reports of one that has ended that it wrote nothing, and that nobody is left
 	// who could.
 	Silent() bool
@@ -282,9 +284,14 @@ func (at *attempt) run() sweeps.Outcome {
 	}
 	at.mu.Lock()
 	at.began, at.started = true, proc.Started()
-	at.noting = time.AfterFunc(at.agent.times.settle, at.writeRecord)
+	over := proc.Over()
+	if !over {
+		at.noting = time.AfterFunc(at.agent.times.settle, at.writeRecord)
+	}
 	at.mu.Unlock()
-	close(at.turn)
+	if !over { // else its end is told at once, and tells that it began
+		close(at.turn)
+	}
 	outcome, ended := proc.Wait()
 	at.silent = proc.Silent()
 	at.endedAt(ended)

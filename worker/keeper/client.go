@@ -69,7 +69,7 @@ func Connect(place string) (*Client, []Attempt, error) {
 		return nil, nil, fmt.Errorf("connect to the keeper in %s: %w", place, err)
 	}
 	c := &Client{line: newLine(conn), gone: make(chan struct{}), procs: map[string]*Process{}}
-	dec := gob.NewDecoder(bufio.NewReader(conn))
+	dec := gob.NewDecoder(bufio.NewReaderSize(conn, room))
 	w, err := c.greet(dec)
 	if err != nil {
 		_ = conn.Close() // nothing came of it
@@ -113,7 +113,7 @@ func (c *Client) greet(dec *gob.Decoder) (welcome, error) {
 	if err := c.line.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return welcome{}, err
 	}
-	if err := c.line.send(request{Greet: &greet{protocol, exec.BaseEnv()}}); err != nil {
+	if err := c.line.send(request{Greet: &greet{protocol, exec.BaseEnv(), true}}); err != nil {
 		return welcome{}, err
 	}
 	var m reply
@@ -145,11 +145,12 @@ func (c *Client) Start(key string, record Record, cmd exec.Command, slots int) (
 	}
 	c.procs[key] = p
 	c.mu.Unlock()
-	tell := c.tell
+	m := c.with(request{Start: &start{key, record, cmd, slots}})
 	if slots > 0 {
-		tell = c.tellSoon // others run meanwhile
+		c.line.sendSoon(m, soon) // others run meanwhile
+		return p, nil
 	}
-	if tell(request{Start: &start{key, record, cmd, slots}}) != nil {
+	if c.line.send(m) != nil {
 		_ = c.line.conn.Close() // then listen ends the attempt, whether it was begun or not
 	}
 	return p, nil
@@ -216,9 +217,6 @@ func (c *Client) Leave() {
 // tell sends a request, and what is to be forgotten with it.
 func (c *Client) tell(m request) error { return c.line.send(c.with(m)) }
 
-// tellSoon is tell in a moment, together with others.
-func (c *Client) tellSoon(m request) error { return c.line.sendSoon(c.with(m), soon) }
-
 func (c *Client) with(m request) request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -239,8 +237,7 @@ func (c *Client) listen(dec *gob.Decoder) {
 		switch {
 		case m.Started != nil:
 			if p := c.find(m.Started.Key, false); p != nil {
-				p.pid, p.note, p.began = m.Started.PID, m.Started.Note, m.Started.Began
-				close(p.answered)
+				p.runs(*m.Started)
 			}
 		case m.Refused != nil:
 			if p := c.find(m.Refused.Key, true); p != nil {
@@ -253,6 +250,9 @@ func (c *Client) listen(dec *gob.Decoder) {
 			}
 		case m.Exited != nil:
 			if p := c.find(m.Exited.Key, true); p != nil {
+				if s := m.Exited.Started; s != nil {
+					p.runs(*s)
+				}
 				p.silent = m.Exited.Silent
 				p.end(m.Exited.Outcome, m.Exited.Ended)
 			}
@@ -306,6 +306,11 @@ func newProcess(c *Client, key, dir string) *Process {
 	return &Process{client: c, key: key, dir: dir, answered: make(chan struct{}), done: make(chan struct{})}
 }
 
+func (p *Process) runs(s started) {
+	p.pid, p.note, p.began = s.PID, s.Note, s.Began
+	close(p.answered)
+}
+
 func (p *Process) end(outcome sweeps.Outcome, ended time.Time) {
 	p.outcome, p.ended = outcome, ended
 	close(p.done)
@@ -342,6 +347,16 @@ func (p *Process) Begun() error {
 func (p *Process) Wait() (sweeps.Outcome, time.Time) {
 	<-p.done
 	return p.outcome, p.ended
+}
+
+// Over reports whether its end is known.
+func (p *Process) Over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // Silent reports of an attempt that has ended what [exec.Process.Silent] does.

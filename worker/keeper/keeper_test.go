@@ -3,6 +3,7 @@
 package keeper
 
 import (
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -299,7 +301,7 @@ func TestAnAgentThatDiesGreetingDesertsTheKeeper(t *testing.T) {
 	ours, theirs := net.Pipe()
 	attended := make(chan struct{})
 	go func() { k.attend(theirs); close(attended) }()
-	if err := newLine(ours).send(request{Greet: &greet{protocol, nil}}); err != nil {
+	if err := newLine(ours).send(request{Greet: &greet{Protocol: protocol}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := ours.Close(); err != nil {
@@ -437,6 +439,52 @@ func TestWhatWaitsDiesWithTheAgent(t *testing.T) {
 	}
 	if _, err := os.Stat(gate + ".waits"); err == nil {
 		t.Error("it ran")
+	}
+}
+
+// An attempt that is over in a moment takes one message, to agents that know of it.
+func TestTheEndOfAMomentaryAttemptTellsOfItsBeginning(t *testing.T) {
+	defer func(d time.Duration) { soon = d }(soon)
+	soon = time.Hour // the moment lasts
+	for _, c := range []struct {
+		brief bool
+		want  []string
+	}{{true, []string{"both"}}, {false, []string{"began", "ended"}}} {
+		k := &keeper{log: slog.New(slog.DiscardHandler), kept: map[string]*kept{}}
+		ours, theirs := net.Pipe()
+		attended := make(chan struct{})
+		go func() { k.attend(theirs); close(attended) }()
+		agent, answers := newLine(ours), gob.NewDecoder(ours)
+		for _, m := range []request{
+			{Greet: &greet{Protocol: protocol, Env: exec.BaseEnv(), Brief: c.brief}},
+			{Start: &start{Key: "x", Record: record, Command: shell(t, "true")}},
+		} {
+			go func() { _ = agent.send(m) }()
+			var welcome reply
+			if m.Greet != nil && answers.Decode(&welcome) != nil {
+				t.Fatal("no welcome")
+			}
+		}
+		var got []string
+		for range c.want {
+			var m reply
+			if err := answers.Decode(&m); err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case m.Started != nil:
+				got = append(got, "began")
+			case m.Exited != nil && m.Exited.Started == nil:
+				got = append(got, "ended")
+			case m.Exited != nil && m.Exited.Started.PID > 0 && !m.Exited.Started.Began.IsZero():
+				got = append(got, "both")
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("an agent whose brief is %t was told %v, want %v", c.brief, got, c.want)
+		}
+		_ = ours.Close()
+		<-attended
 	}
 }
 

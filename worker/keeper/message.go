@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ type request struct {
 type greet struct {
 	Protocol int
 	Env      []string // what trainers inherit
+	// Brief says that the agent understands an end of which it was not told the beginning.
+	Brief bool
 }
 
 type start struct {
@@ -113,6 +116,7 @@ type exited struct {
 	Outcome sweeps.Outcome
 	Ended   time.Time
 	Silent  bool
+	Started *started // if that was not said before
 }
 
 // refusal is the keeper's error as the agent has it: exec.StartOutcome makes of it the
@@ -134,19 +138,23 @@ type line struct {
 	mu   sync.Mutex
 	buf  *bufio.Writer
 	enc  *gob.Encoder
-	due  *time.Timer // flushes buf; nil if nothing waits in it
+	wait []any       // messages that are in no hurry, in order
+	due  *time.Timer // sends them; nil if there are none
 }
 
 // soon is how long a message that is in no hurry waits for others to go with. Every write
 // wakes the other process, and the coordinator in the end, and of short attempts there is much
 // to tell. Where more attempts wait than run, there is enough to do until later.
-const (
-	soon  = 5 * time.Millisecond
+var (
+	soon  = 5 * time.Millisecond // other in tests
 	later = 60 * time.Millisecond
 )
 
+// room is for what is said together: less would wake the other side before all is said.
+const room = 64 << 10
+
 func newLine(conn net.Conn) *line {
-	l := &line{conn: conn, buf: bufio.NewWriter(conn)}
+	l := &line{conn: conn, buf: bufio.NewWriterSize(conn, room)}
 	l.enc = gob.NewEncoder(l.buf)
 	return l
 }
@@ -158,33 +166,51 @@ func (l *line) send(m any) error {
 	return l.sendLocked(m)
 }
 
-// sendSoon sends a message together with the next one that is sent, or within so long.
-func (l *line) sendSoon(m any, within time.Duration) error {
+// sendSoon sends a message together with the next one that is sent, or within so long. Should
+// that fail, the connection ends.
+func (l *line) sendSoon(m any, within time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.enc.Encode(m); err != nil {
-		return fmt.Errorf("%w: %w", ErrGone, err)
-	}
+	l.wait = append(l.wait, m)
 	if l.due == nil {
 		l.due = time.AfterFunc(within, l.flush)
 	}
-	return nil
+}
+
+// replace puts another message in the place of one that waits, which is told by its pointer, and
+// reports whether it still did.
+func (l *line) replace(old, with any) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.wait, old)
+	if i >= 0 {
+		l.wait[i] = with
+	}
+	return i >= 0
 }
 
 func (l *line) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.due = nil
-	_ = l.buf.Flush() // the next message meets the same error
+	if l.sendLocked() != nil {
+		_ = l.conn.Close() // whoever reads from it sees to what was not told
+	}
 }
 
-// sendLocked is send of whoever holds mu.
-func (l *line) sendLocked(m any) error {
+// sendLocked sends what waits, and the messages. The caller holds mu.
+func (l *line) sendLocked(messages ...any) (err error) {
 	if l.due != nil {
 		l.due.Stop()
 		l.due = nil
 	}
-	err := l.enc.Encode(m)
+	l.wait = append(l.wait, messages...)
+	for _, m := range l.wait {
+		if err == nil {
+			err = l.enc.Encode(m)
+		}
+	}
+	clear(l.wait)
+	l.wait = l.wait[:0]
 	if err == nil {
 		err = l.buf.Flush()
 	}

@@ -90,7 +90,7 @@ type kept struct {
 	start   start
 	proc    *exec.Process         // nil while it waits, or is being started
 	line    *line                 // of the agent that asked for it
-	env     []string              // what it inherits from that agent
+	greeted *greet                // by that agent
 	halts   []func(*exec.Process) // asked for while it was being started
 	outcome *sweeps.Outcome
 	ended   time.Time
@@ -214,7 +214,7 @@ func (k *keeper) each(f func(*exec.Process)) {
 // attend serves an agent until its connection ends.
 func (k *keeper) attend(conn net.Conn) {
 	defer func() { _ = conn.Close() }() // the agent is gone, or about to be
-	dec := gob.NewDecoder(bufio.NewReader(conn))
+	dec := gob.NewDecoder(bufio.NewReaderSize(conn, room))
 	agent := newLine(conn)
 	var first request
 	if err := dec.Decode(&first); err != nil || first.Greet == nil {
@@ -232,7 +232,7 @@ func (k *keeper) attend(conn net.Conn) {
 		k.forget(m.Forget)
 		switch {
 		case m.Start != nil:
-			k.begin(&kept{start: *m.Start, line: agent, env: first.Greet.Env})
+			k.begin(&kept{start: *m.Start, line: agent, greeted: first.Greet})
 		case m.Stop != nil:
 			k.stop(m.Stop.Key, m.Stop.Class, m.Stop.Message)
 		case m.Kill != "":
@@ -426,7 +426,7 @@ func (k *keeper) occupy(a *kept) {
 // serveOne starts an attempt, sees to its end, tells the agent, or else the disk, and returns the
 // one whose turn it is.
 func (k *keeper) serveOne(a *kept) (next *kept) {
-	proc, err := a.start.Command.Launch(a.env)
+	proc, err := a.start.Command.Launch(a.greeted.Env)
 	if err != nil {
 		k.mu.Lock()
 		delete(k.kept, a.start.Key)
@@ -445,7 +445,8 @@ func (k *keeper) serveOne(a *kept) (next *kept) {
 	for _, end := range halts {
 		end(proc)
 	}
-	_ = a.line.sendSoon(reply{Started: &started{a.start.Key, proc.Pid(), proc.Note(), proc.Started()}}, hurry)
+	begun := &reply{Started: &started{a.start.Key, proc.Pid(), proc.Note(), proc.Started()}}
+	a.line.sendSoon(begun, hurry)
 	proc.Attend()
 
 	outcome, ended := proc.Wait()
@@ -460,7 +461,7 @@ func (k *keeper) serveOne(a *kept) (next *kept) {
 		delete(k.kept, a.start.Key)
 	}
 	k.mu.Unlock()
-	if !dropped && !k.tell(agent, a, hurry) {
+	if !dropped && !k.tell(agent, a, begun, hurry) {
 		k.save(a)
 	}
 	return next
@@ -492,14 +493,22 @@ func (k *keeper) hurry() time.Duration {
 
 // tell tells the agent, if there is one, how an attempt ended, and reports whether it did.
 // Should the agent die before it reads that, deserted writes it down. As long as the slot is
-// taken again there is no hurry.
-func (k *keeper) tell(agent *line, a *kept, hurry time.Duration) bool {
+// taken again there is no hurry. Where not even the beginning was told so far, the end does for
+// both.
+func (k *keeper) tell(agent *line, a *kept, begun *reply, hurry time.Duration) bool {
 	if agent == nil {
 		return false
 	}
-	m := reply{Exited: &exited{a.start.Key, *a.outcome, a.ended, a.proc.Silent()}}
-	if hurry > 0 {
-		return agent.sendSoon(m, hurry) == nil
+	end := &exited{Key: a.start.Key, Outcome: *a.outcome, Ended: a.ended, Silent: a.proc.Silent()}
+	both := *end
+	both.Started = begun.Started
+	switch told := a.greeted.Brief && agent.replace(begun, &reply{Exited: &both}); {
+	case hurry == 0 && told:
+		agent.flush()
+	case hurry == 0:
+		return agent.send(&reply{Exited: end}) == nil
+	case !told:
+		agent.sendSoon(&reply{Exited: end}, hurry)
 	}
-	return agent.send(m) == nil
+	return true
 }
