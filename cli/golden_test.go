@@ -78,6 +78,7 @@ func TestPlan(t *testing.T) {
 		{"huge", []string{"testdata/plan/huge.yaml", "--limit", "5"}},
 		{"huge-json", []string{"testdata/plan/huge.yaml", "--json", "--limit", "2"}},
 		{"run-cap", []string{"testdata/plan/run-cap.yaml"}},
+		{"long", []string{"testdata/plan/long.yaml", "--limit", "1"}},
 		{"warnings", []string{"testdata/plan/warnings.yaml"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

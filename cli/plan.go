@@ -180,7 +180,7 @@ func (f *sweepFile) summary(name string) string {
 		if p.Distribution == sweeps.Constant || p.Size == 1 {
 			continue
 		}
-		over = append(over, fmt.Sprintf("%s (%s)", p.Name, p.Text))
+		over = append(over, fmt.Sprintf("%s (%s)", p.Name, brief(p.Text, p.Size)))
 	}
 	fmt.Fprintf(&b, ", %s", f.spec.Method)
 	if len(over) > 0 {
@@ -200,6 +200,19 @@ func (f *sweepFile) summary(name string) string {
 		fmt.Fprintf(&b, "; %s %s", o.Goal, o.Name)
 	}
 	return b.String()
+}
+
+// brief is a list of so many values, with the first ones only where it is long.
+func brief(list string, size int64) string {
+	const enough = 80
+	if len(list) <= enough {
+		return list
+	}
+	end := strings.LastIndex(list[:enough], ", ")
+	if end < 0 {
+		return fmt.Sprintf("%s values", thousands(size))
+	}
+	return fmt.Sprintf("%s, … of %s values", list[:end], thousands(size))
 }
 
 // thousands prints 1234567 as 1,234,567.
