@@ -68,10 +68,10 @@
 //	    host or device memory), "spec" (the parameters cannot work; not tried again),
 //	    "exit" (any other failure). The last one counts.
 //	  - error is a message for people that explains a non-zero exit. The last one counts.
-//	  - checkpoint names an entry of SWATH_CHECKPOINT_DIR, a file or a folder, that is
-//	    complete: with it another attempt could go on from there. It must not change any
-//	    more; the next is written under another name, or beside and renamed. See below.
-//	    (A number is a metric of that name.)
+//	  - checkpoint names an entry of SWATH_CHECKPOINT_DIR, a file or a folder (or a link to
+//	    one that is in there), that is complete: with it another attempt could go on from
+//	    there. It must not change any more; the next is written under another name, or
+//	    beside and renamed. See below. (A number is a metric of that name.)
 //	  - printed, an object like metrics, is the worker's: see Checkpoints.
 //
 // A line that is none of this is skipped, counted and reported as a warning; so is one

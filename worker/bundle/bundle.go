@@ -4,7 +4,8 @@
 //
 // A bundle is a tar file with the entry "report" first, the report's lines, and then the
 // checkpoint under "checkpoint/". The same files give the same bytes, whoever packs them
-// when, so that the SHA-256 of a bundle names it. Only regular files and folders are packed.
+// when, so that the SHA-256 of a bundle names it. Only regular files and folders are packed; a link
+// to one that is in the checkpoint folder is packed as what it leads to.
 package bundle
 
 import (
@@ -61,17 +62,26 @@ func Pack(file, dir, name string, report []byte) (info Info, err error) {
 	if _, err := w.Write(report); err != nil {
 		return info, err
 	}
-	// The order of WalkDir is that of the names.
-	err = filepath.WalkDir(filepath.Join(dir, name), func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		return packOne(w, p, checkpointPrefix+filepath.ToSlash(rel), d)
-	})
+	root, err := follow(dir, filepath.Join(dir, name))
+	if err == nil {
+		// The order of WalkDir is that of the names.
+		err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(root, p)
+			if err != nil {
+				return err
+			}
+			mode := d.Type()
+			if mode&fs.ModeSymlink != 0 {
+				if p, mode, err = followFile(dir, p); err != nil {
+					return err
+				}
+			}
+			return packOne(w, p, checkpointPrefix+path.Join(filepath.ToSlash(name), filepath.ToSlash(rel)), mode)
+		})
+	}
 	if err == nil {
 		err = w.Close()
 	}
@@ -81,11 +91,42 @@ func Pack(file, dir, name string, report []byte) (info Info, err error) {
 	return Info{Digest: hex.EncodeToString(hash.Sum(nil)), Size: sum.n}, nil
 }
 
-func packOne(w *tar.Writer, p, name string, d fs.DirEntry) error {
-	if d.IsDir() {
+// follow returns where a path leads that may be a link, which must be in the folder dir.
+func follow(dir, p string) (string, error) {
+	base, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	to, err := filepath.EvalSymlinks(p)
+	if err != nil {
+		return "", err
+	}
+	if rel, err := filepath.Rel(base, to); err != nil || rel == "." || !filepath.IsLocal(rel) {
+		return "", fmt.Errorf("%s leads out of the checkpoint folder", filepath.Base(p))
+	}
+	return to, nil
+}
+
+// followFile is follow of a link to a file. One to a folder could lead to itself.
+func followFile(dir, p string) (to string, mode fs.FileMode, err error) {
+	if to, err = follow(dir, p); err != nil {
+		return "", 0, err
+	}
+	st, err := os.Stat(to)
+	if err != nil {
+		return "", 0, err
+	}
+	if st.IsDir() {
+		return "", 0, fmt.Errorf("%s is a link to a folder", filepath.Base(p))
+	}
+	return to, st.Mode().Type(), nil
+}
+
+func packOne(w *tar.Writer, p, name string, mode fs.FileMode) error {
+	if mode.IsDir() {
 		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755, Format: tar.FormatPAX})
 	}
-	if !d.Type().IsRegular() {
+	if !mode.IsRegular() {
 		return fmt.Errorf("%s is neither a file nor a folder", name)
 	}
 	f, err := os.Open(p)

@@ -89,6 +89,50 @@ func TestWhatCannotBePacked(t *testing.T) {
 	}
 }
 
+// Trainers name their last checkpoint by a link: last.ckpt, or latest.
+func TestLinksWithinTheFolderAreFollowed(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "step-4", "a"), "weights")
+	put(t, filepath.Join(dir, "step-4.pt"), "state")
+	for link, to := range map[string]string{"latest": "step-4", "last.pt": filepath.Join(dir, "step-4.pt"), "step-4/b": "a", "loop": "step-4/loop", "step-5/up": "../step-4", "step-6/passwd": "/etc/passwd"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(link)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Skip(err)
+		}
+	}
+	for name, want := range map[string]map[string]string{
+		"latest":  {"latest/a": "weights", "latest/b": "weights"},
+		"last.pt": {"last.pt": "state"},
+		"step-5":  nil, // there is no telling where links to folders end
+		"step-6":  nil,
+		"loop":    nil,
+	} {
+		file := filepath.Join(t.TempDir(), "bundle")
+		_, err := bundle.Pack(file, dir, name, nil)
+		if (err != nil) != (want == nil) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := t.TempDir()
+		if err := bundle.Unpack(bytes.NewReader(b), to, ""); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for path, text := range want {
+			if got, err := os.ReadFile(filepath.Join(to, path)); err != nil || string(got) != text {
+				t.Errorf("%s: %s holds %q, %v, want %q", name, path, got, err, text)
+			}
+		}
+	}
+}
+
 // What comes over the network must not write elsewhere.
 func TestUnpackStaysInItsFolder(t *testing.T) {
 	for _, h := range []tar.Header{
