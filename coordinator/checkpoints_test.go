@@ -1,6 +1,7 @@
 package coordinator_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,6 +103,28 @@ func TestCheckpointIsHandedToTheNextAttempt(t *testing.T) {
 		w.want("s", sweeps.SweepFinished, "0 finished 2")
 		w.wantKept("s", "")
 		w.wantFiles(0)
+	})
+}
+
+// The machine that brought it may die before anybody could tell it.
+func TestWhatHasArrivedIsRecordedThoughTheWorkerIsGone(t *testing.T) {
+	bubble(t, func(w *world) {
+		m := w.connect("a", 1)
+		w.submit("s", 1, "")
+		synctest.Wait()
+		m.Started(at("s", 0, 1), 0)
+		data := content("x", 100)
+		gone, cancel := context.WithCancel(w.Context())
+		cancel()
+		for step := range int64(20) { // what is ready and done with is chosen between at random
+			data[50] = byte(step)
+			u, err := w.Upload("a", at("s", 0, 1), sweeps.Checkpoint{Step: step, Digest: storetest.Digest(data), Size: 100})
+			must(t, err)
+			must(t, u.Write(0, data))
+			must(t, u.Finish(gone))
+			u.Close()
+			w.wantKept("s", fmt.Sprintf("0 at %d", step))
+		}
 	})
 }
 

@@ -127,7 +127,8 @@ func (u *Upload) Finish(ctx context.Context) error {
 	delete(k.parts, u.ref.TrialKey)
 	k.mu.Unlock()
 	u.unsure = true
-	err := u.c.do(ctx, dispatch.Checkpointed{Worker: u.worker, Ref: u.ref, Checkpoint: u.ckpt})
+	// It is here, and counts, also where the machine that brought it has just died.
+	err := u.c.do(context.WithoutCancel(ctx), dispatch.Checkpointed{Worker: u.worker, Ref: u.ref, Checkpoint: u.ckpt})
 	if u.unsure = err != nil; errors.Is(err, sweeps.ErrFenced) {
 		u.unsure = false
 		return fmt.Errorf("%w: %w", ErrRefused, err)
