@@ -30,6 +30,9 @@ func TestExplainsWhatHasNotBegun(t *testing.T) {
 	step(Hello{Worker: sweeps.Worker{ID: "a", Name: "a", Slots: 1, Prefetch: 1}, Session: 1})
 	explains(0, "the worker has not reported its start")
 	explains(1, "it waits there until one of the worker's 1 slots is free")
+	if list := s.Workers(); len(list) != 1 || list[0].Running != 1 {
+		t.Errorf("workers %+v, want one that runs one trial", list)
+	}
 	explains(2, "it waits for a slot to be free on the one worker that can run it")
 	explains(3, "up to 1 trial of the sweep come before it")
 	if why := s.Explain(now, sweeps.TrialKey{Sweep: "s", Index: 4}); why != nil {

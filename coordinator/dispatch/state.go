@@ -358,7 +358,7 @@ type WorkerStatus struct {
 	sweeps.Worker
 	Connected, Draining bool
 	Aside               string // why it is given no trials; empty if it is
-	Running             int
+	Running             int    // not those that wait there for a slot
 	Lease               time.Time
 }
 
@@ -366,7 +366,7 @@ type WorkerStatus struct {
 func (s *State) Workers() []WorkerStatus {
 	list := make([]WorkerStatus, 0, len(s.workers))
 	for _, w := range s.workers {
-		list = append(list, WorkerStatus{w.Worker, w.connected, w.draining, cmp.Or(w.aside, w.held), len(w.running), w.lease})
+		list = append(list, WorkerStatus{w.Worker, w.connected, w.draining, cmp.Or(w.aside, w.held), w.busy(), w.lease})
 	}
 	slices.SortFunc(list, func(a, b WorkerStatus) int {
 		if c := compare(a.Name, b.Name); c != 0 {
