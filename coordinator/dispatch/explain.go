@@ -222,6 +222,13 @@ func (s *State) explainWorkers(sw *sweep) []string {
 			why = append(why, fmt.Sprintf("worker %s is given none for now: all that ended of the sweep failed alike there, and a trial elsewhere has still to show whether it does better", w.Name))
 		}
 	}
+	if len(suit) > 0 {
+		for _, other := range s.order {
+			if other != sw && s.handsOut(other) && other.policy.Priority == sw.policy.Priority && asksForLess(other.policy.Needs, needs) {
+				say("sweep %s asks for less, and takes what falls free until there is enough for this one: with a higher priority a worker would be kept for it", other.Name)
+			}
+		}
+	}
 	for _, other := range s.order {
 		if other != sw && other.State == sweeps.SweepRunning && other.policy.Priority > sw.policy.Priority {
 			say("sweep %s of priority %d is served first", other.Name, other.policy.Priority)
@@ -236,6 +243,9 @@ func oneOf(workers int) string {
 	}
 	return fmt.Sprintf("one of %d workers", workers)
 }
+
+// asksForLess reports whether a request fits where another does not, of cores or memory.
+func asksForLess(a, b sweeps.Resources) bool { return b.Fits(a) && !a.Fits(b) }
 
 // short says what of a request is not free, on those workers that have a slot free.
 func short(needs sweeps.Resources, workers []*worker) string {
@@ -255,10 +265,13 @@ func short(needs sweeps.Resources, workers []*worker) string {
 			missing.GPUs, missing.GPUMemory = needs.GPUs, needs.GPUMemory
 		}
 	}
-	if missing.IsZero() {
+	switch {
+	case !missing.IsZero():
+		return missing.String()
+	case needs.IsZero() || slices.ContainsFunc(workers, (*worker).hasSlot):
 		return "a slot"
 	}
-	return missing.String()
+	return "a slot, with " + needs.String() + ","
 }
 
 // explainMisfit says why none of the workers could ever run the sweep's trials.

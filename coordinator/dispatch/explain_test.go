@@ -65,14 +65,27 @@ func TestExplainsWhatIsNotFree(t *testing.T) {
 			t.Errorf("explain says\n%s\nand not\n%s", why, c.want)
 		}
 	}
+	s, now := gpuCluster(t, Policy{Needs: sweeps.Resources{CPUs: 3}}, w)
+	small := submission("small", 9, Policy{Needs: sweeps.Resources{CPUs: 1}})
+	if err := s.Step(now, small); err != nil {
+		t.Fatal(err)
+	}
+	s.Assign(now)
+	why := strings.Join(s.Explain(now, sweeps.TrialKey{Sweep: "s", Index: 1}), "\n")
+	if want := "sweep small asks for less, and takes what falls free"; !strings.Contains(why, want) {
+		t.Errorf("explain says\n%s\nand not\n%s", why, want)
+	}
+	if why := strings.Join(s.Explain(now, sweeps.TrialKey{Sweep: "small", Index: 8}), "\n"); strings.Contains(why, "asks for less") {
+		t.Errorf("explain says\n%s", why)
+	}
 	away := w
 	away.ID, away.Name = "b", "away"
-	small := sweeps.Worker{ID: "c", Name: "small", Slots: 1, Total: sweeps.Resources{CPUs: 1}}
-	s, now := gpuCluster(t, Policy{Needs: sweeps.Resources{CPUs: 2}}, small)
+	tiny := sweeps.Worker{ID: "c", Name: "tiny", Slots: 1, Total: sweeps.Resources{CPUs: 1}}
+	s, now = gpuCluster(t, Policy{Needs: sweeps.Resources{CPUs: 2}}, tiny)
 	if err := s.Step(now, Hello{Worker: away, Session: 1, Hold: "its disk is full"}); err != nil {
 		t.Fatal(err)
 	}
-	why := strings.Join(s.Explain(now, sweeps.TrialKey{Sweep: "s"}), "\n")
+	why = strings.Join(s.Explain(now, sweeps.TrialKey{Sweep: "s"}), "\n")
 	if want := "worker away could run it, but takes no trials: its disk is full"; !strings.Contains(why, want) {
 		t.Errorf("explain says\n%s\nand not\n%s", why, want)
 	}

@@ -82,7 +82,7 @@ func TestLargeTrialsOfHighPriorityAreServed(t *testing.T) {
 			if after, why := served(1); after < 0 || !strings.Contains(why, "is kept for it") {
 				t.Errorf("at a higher priority, it was begun after %d ends; before that: %s", after, why)
 			}
-			if after, why := served(0); after >= 0 || strings.Contains(why, "kept") {
+			if after, why := served(0); after >= 0 || strings.Contains(why, "is kept for it") {
 				t.Errorf("at equal priority, it was begun after %d ends: %s", after, why)
 			}
 		})
