@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"swath/sweeps"
@@ -120,6 +121,19 @@ func (s *State) unsay(id sweeps.WorkerID) {
 	s.effects = slices.DeleteFunc(s.effects, func(e Effect) bool { return e.To() == id })
 }
 
+// What is said of trials that were lost with a worker whose lease ended.
+const (
+	wasSilent = "worker %s was silent for longer than its lease"
+	wasAway   = "the sweep was cancelled while worker %s was not there to stop it"
+)
+
+// presumedLost reports whether only the worker's silence says that the trial was lost. One of
+// which the worker itself said so it holds until it has read that it may forget it.
+func presumedLost(t *sweeps.Trial) bool {
+	said := func(what string) bool { return strings.Contains(t.Outcome.Message, fmt.Sprintf(what, t.WorkerName)) }
+	return t.Outcome.Class == sweeps.ClassLost && (said(wasSilent) || said(wasAway))
+}
+
 // regain gives a worker an attempt again that was taken for lost with it, and that it holds, if
 // the trial still waits for another one. That attempt goes on, or has ended and is still to be
 // reported.
@@ -129,7 +143,7 @@ func (s *State) regain(w *worker, ref sweeps.AttemptRef, shares []sweeps.GPUShar
 		return false
 	}
 	t := sw.waiting.find(ref.Index)
-	if t == nil || t.Attempt != ref.Attempt || t.Worker != w.ID || t.Outcome.Class != sweeps.ClassLost {
+	if t == nil || t.Attempt != ref.Attempt || t.Worker != w.ID || !presumedLost(t) {
 		return false
 	}
 	needs := sw.policy.Needs
@@ -252,9 +266,9 @@ func (s *State) expire(now time.Time) {
 			if sw.policy.Rests && w.session == 0 {
 				continue // nobody waited for the worker
 			}
-			why := "worker " + w.Name + " was silent for longer than its lease"
+			why := fmt.Sprintf(wasSilent, w.Name)
 			if sw.State == sweeps.SweepCancelling {
-				why = "the sweep was cancelled while worker " + w.Name + " was not there to stop it"
+				why = fmt.Sprintf(wasAway, w.Name)
 			}
 			s.end(now, now, sw, w.running[key], sweeps.Outcome{Class: sweeps.ClassLost, ExitCode: -1, Message: why}, nil)
 		}
