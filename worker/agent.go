@@ -104,7 +104,7 @@ type Agent struct {
 
 	mu       sync.Mutex
 	attempts map[sweeps.AttemptRef]*attempt // those held
-	queue    []*attempt                     // those of them that wait for a slot, in order
+	queue    []*attempt                     // those of them that wait for a slot, in the order of their turns
 	busy     int                            // slots in use
 	lined    int                            // how many wait in the keeper
 	sent     chan struct{}                  // the last one's that may go there; nil before
@@ -363,13 +363,23 @@ func (a *Agent) begin(m wire.Start) *attempt {
 		at.stop(sweeps.ClassPreempted, "the worker was shutting down")
 	default:
 	}
-	a.queue = append(a.queue, at)
+	a.enqueue(at)
 	a.fill()
 	if n := len(a.queue); n > max(a.cfg.Prefetch, a.burst) {
 		at.log.Warn("more trials than slots and places to wait: the coordinator sent one too many, and it waits, too", "waiting", n, "slots", a.cfg.Slots, "prefetch", a.cfg.Prefetch)
 	}
 	a.crew.Go(at.live)
 	return at
+}
+
+// enqueue has the attempt wait for a slot: before those of a lower priority, which came earlier.
+// The caller holds mu.
+func (a *Agent) enqueue(at *attempt) {
+	i := slices.IndexFunc(a.queue, func(other *attempt) bool { return other.priority < at.priority })
+	if i < 0 {
+		i = len(a.queue)
+	}
+	a.queue = slices.Insert(a.queue, i, at)
 }
 
 // fill gives the slots that are free to those that wait, in order. What the first one

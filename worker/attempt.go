@@ -24,13 +24,14 @@ import (
 //	             ├──Recall: (given back)  └──────────────Forget: killed─────────────────────┤
 //	             └──Forget──────────────────────────────────────────────────────────────────┘
 type attempt struct {
-	agent *Agent
-	start wire.Start
-	needs sweeps.Resources    // what it takes of the machine while it runs
-	rules []sweeps.MetricRule // what to read off its standard output
-	dir   string              // empty if it never has one
-	spare *spare              // what dir was before; nil if it was made for this attempt
-	log   *slog.Logger
+	agent    *Agent
+	start    wire.Start
+	needs    sweeps.Resources    // what it takes of the machine while it runs
+	priority int                 // of its sweep: of those that wait for a slot, the highest goes first
+	rules    []sweeps.MetricRule // what to read off its standard output
+	dir      string              // empty if it never has one
+	spare    *spare              // what dir was before; nil if it was made for this attempt
+	log      *slog.Logger
 
 	ready     chan struct{} // closed when it may go to the keeper, to run or to wait there
 	after     chan struct{} // sent of the one that goes before it, nil for none; set with ready
@@ -122,7 +123,7 @@ func newAttempt(a *Agent, m wire.Start) *attempt {
 	at.acked.logs = map[string]int64{}
 	at.trimmed = map[string]trimmed{}
 	if spec, err := a.specs.get(m.Source, m.File); err == nil { // else prepare tells
-		at.spec, at.needs, at.rules = spec, spec.Resources, spec.MetricRules()
+		at.spec, at.needs, at.priority, at.rules = spec, spec.Resources, spec.Priority, spec.MetricRules()
 	}
 	return at
 }

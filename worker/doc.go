@@ -58,7 +58,8 @@
 //     attempt of the trial replaces those of an earlier one.
 //   - The agent refuses no attempt, but for one: on a GPU that others began to use while
 //     it was on its way. As many run as there are slots, and as their resources allow; the
-//     others wait, in the order in which they came. A slot is free the moment that its
+//     others wait, those of the highest priority before the others, and of equal ones in the
+//     order in which they came. A slot is free the moment that its
 //     process has ended, before anybody is told. Which GPUs an attempt gets, the coordinator
 //     says. What cannot be started is reported as ended, with the reason.
 //   - Where all slots are taken, those that could start whichever of the running ones ends

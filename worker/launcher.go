@@ -64,7 +64,7 @@ func (l *launcher) start(at *attempt, cmd exec.Command, slots int) (process, err
 		if err != nil {
 			return nil, err
 		}
-		p, err := client.Start(at.key(), keeper.Record{File: attemptFile, Content: record}, cmd, slots)
+		p, err := client.Start(at.key(), keeper.Record{File: attemptFile, Content: record}, cmd, keeper.Turn{Slots: slots, Priority: at.priority})
 		if errors.Is(err, keeper.ErrGone) {
 			<-client.Gone() // it died this moment, and what it ran is being ended
 			continue

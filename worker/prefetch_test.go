@@ -83,6 +83,34 @@ func testPrefetchedTrialsWaitForASlotInOrder(t *testing.T, binary string) {
 	c.check()
 }
 
+func TestPrefetchedTrialsTakeTurnsByPriority(t *testing.T) {
+	everywhere(t, testPrefetchedTrialsTakeTurnsByPriority)
+}
+
+func testPrefetchedTrialsTakeTurnsByPriority(t *testing.T, binary string) {
+	order := filepath.Join(t.TempDir(), "order")
+	var trials []wire.Start
+	for i, priority := range []int{0, -1, 5, 0, 7, 5} {
+		m := shell(int64(i+1), fmt.Sprintf("echo %d >> %s", i+1, order))
+		m.Source = append(fmt.Appendf(nil, "priority: %d\n", priority), m.Source...)
+		trials = append(trials, m)
+	}
+	c, r, g := oneSlot(t, binary, trials...)
+	back := shell(9, "true") // when it has come back, all of them have come where they wait
+	c.start(back)
+	c.recall(back.Ref)
+	c.until("the last one to be given back", func() bool { return c.returned[back.Ref] == 1 })
+	g.open()
+	for _, m := range trials {
+		c.ended(m.Ref)
+	}
+	r.stop()
+	if got, err := os.ReadFile(order); err != nil || string(got) != "5\n3\n6\n1\n4\n2\n" {
+		t.Errorf("they ran in the order %q, %v", got, err)
+	}
+	c.check()
+}
+
 // The next trial starts when the process has ended, whatever the coordinator says to that.
 func TestASlotFallsFreeWithTheProcess(t *testing.T) {
 	c := newCoordinator(t)

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -9,21 +10,26 @@ import (
 )
 
 // Assign gives trials to free slots. It is called once after the steps of a batch, so
-// that its cost is shared by them.
+// that its cost is shared by them. One priority after the other, the highest first:
 //
-//  1. Take the sweeps that have a trial ready, those of the highest priority first.
-//  2. If a trial waits for a worker of its own and none is empty, the emptiest that would do
+//  1. If a trial waits for a worker of its own and none is empty, the emptiest that would do
 //     is given nothing more until it is, and what is queued there is recalled.
-//  3. Of the sweeps of one priority whose request fits somewhere, take the one that has the
-//     fewest trials running, so that they share the slots; of several the one served longest
-//     ago, so that they take turns where there are few slots. Hand its next trial to that
-//     worker with room for it that has the fewest, so that few trials spread over many
+//  2. Of the sweeps that have a trial ready and whose request fits somewhere, take the one that
+//     has the fewest trials running, so that they share the slots; of several the one served
+//     longest ago, so that they take turns where there are few slots. Hand its next trial to
+//     that worker with room for it that has the fewest, so that few trials spread over many
 //     machines. Repeat this until nothing fits.
-//  4. For each of them that fits nowhere, keep a worker from the sweeps of lower priorities,
-//     and go on with those from 3.
-//  5. With what is left, in the same order, fill the queues of the workers that prefetch.
-//  6. Stop when it is enough for one commit; another Assign goes on.
-//  7. If slots are still free, and trials wait in the queues of others, recall them.
+//  3. For each of them that fits nowhere, and would not where one trial ends, keep a worker from
+//     the sweeps of lower priorities.
+//  4. If slots are still free, and trials of the same priority wait in the queues of others,
+//     recall them.
+//
+// Then, likewise:
+//
+//  5. With what is left, fill the queues of the workers that prefetch.
+//  6. What fits nowhere is next where a trial ends: nothing of a lower priority is queued there.
+//
+// It stops when it is enough for one commit; another Assign goes on.
 func (s *State) Assign(now time.Time) {
 	if s.settled {
 		return
@@ -31,40 +37,56 @@ func (s *State) Assign(now time.Time) {
 	s.settled = true
 	s.handed = 0
 	clear(s.kept)
+	clear(s.reserved)
+	s.pressing = s.pressing[:0]
 	levels := s.levels(now)
-	s.reserve(now, levels)
-	for i, level := range levels {
-		s.serve(now, level, s.slotFor)
-		if i < len(levels)-1 {
-			s.keep(now, level)
-		}
+	for _, l := range levels {
+		s.reserve(now, l)
+		s.serve(now, l, s.slotFor)
+		s.keep(now, l)
+		s.rebalance(l)
 	}
-	for _, level := range levels {
-		s.serve(now, level, s.queueFor)
+	for _, l := range levels {
+		s.serve(now, l, s.queueFor)
+		s.press(now, l)
 	}
 	if s.enough() {
 		s.settled, s.again = false, true
-		return
 	}
-	s.rebalance()
 }
 
-// levels are the sweeps that have a trial ready, those of one priority together, the highest
+// level is the sweeps of one priority.
+type level struct {
+	priority int
+	ready    []*sweep // that have a trial ready, first submitted first
+	lowest   bool     // there is no sweep of a lower priority
+}
+
+// levels are the priorities of which there are trials that are ready or queued, the highest
 // first.
-func (s *State) levels(now time.Time) (levels [][]*sweep) {
-	var ready []*sweep
+func (s *State) levels(now time.Time) (levels []level) {
+	at := func(priority int) *level {
+		i, is := slices.BinarySearchFunc(levels, priority, func(l level, p int) int { return cmp.Compare(p, l.priority) })
+		if !is {
+			levels = slices.Insert(levels, i, level{priority: priority})
+		}
+		return &levels[i]
+	}
+	lowest := math.MaxInt
 	for _, sw := range s.order {
+		lowest = min(lowest, sw.policy.Priority)
 		if s.ready(now, sw) {
-			ready = append(ready, sw)
+			l := at(sw.policy.Priority)
+			l.ready = append(l.ready, sw)
 		}
 	}
-	slices.SortStableFunc(ready, func(a, b *sweep) int { return cmp.Compare(b.policy.Priority, a.policy.Priority) })
-	for len(ready) > 0 {
-		n := slices.IndexFunc(ready, func(sw *sweep) bool { return sw.policy.Priority != ready[0].policy.Priority })
-		if n < 0 {
-			n = len(ready)
+	for _, r := range s.index.requests {
+		if r.queued > 0 {
+			at(r.priority)
 		}
-		levels, ready = append(levels, ready[:n]), ready[n:]
+	}
+	for i := range levels {
+		levels[i].lowest = levels[i].priority == lowest
 	}
 	return levels
 }
@@ -80,18 +102,17 @@ const maxHanded = 4096
 // reserve keeps, for each sweep with a trial that wants a worker to itself, the emptiest that
 // could take it from being given anything else, unless one is empty already. What waits there
 // for a slot is recalled: the worker would start one after the other, and never be empty.
-func (s *State) reserve(now time.Time, levels [][]*sweep) {
-	clear(s.reserved)
-	for _, sw := range slices.Concat(levels...) {
+func (s *State) reserve(now time.Time, l level) {
+	for _, sw := range l.ready {
 		if !sw.waiting.alone.due(now) {
 			continue
 		}
 		w := sw.request.suited.first(func(w *worker) bool {
-			return w.alone == nil && !s.reserved[w] && !s.doubts(sw, w) && s.offers(now, sw, sw.waiting.alone, w)
+			return w.alone == nil && !s.reserved[w] && !s.keptFrom(w, sw) && !s.doubts(sw, w) && s.offers(now, sw, sw.waiting.alone, w)
 		})
 		if w != nil && len(w.running) > 0 {
 			s.reserved[w] = true
-			s.recallQueued(w, anyTrial)
+			s.recallQueued(w, func(q *queued) bool { return q.request.priority <= l.priority })
 		}
 	}
 }
@@ -105,13 +126,13 @@ func (s *State) ready(now time.Time, sw *sweep) bool {
 
 // serve hands out trials of sweeps of one priority, to the workers that where finds for them,
 // as long as it finds any.
-func (s *State) serve(now time.Time, level []*sweep, where func(time.Time, *sweep) *worker) {
-	level = slices.Clone(level)
+func (s *State) serve(now time.Time, l level, where func(time.Time, *sweep) *worker) {
+	ready := slices.Clone(l.ready)
 	for !s.enough() {
 		var next *sweep
 		var to *worker
 		// What has no place now has none later: workers only fill up.
-		level = slices.DeleteFunc(level, func(sw *sweep) bool {
+		ready = slices.DeleteFunc(ready, func(sw *sweep) bool {
 			if !s.ready(now, sw) {
 				return true
 			}
@@ -124,6 +145,7 @@ func (s *State) serve(now time.Time, level []*sweep, where func(time.Time, *swee
 		if next == nil {
 			return
 		}
+		s.makePlace(to, next.policy.Priority) // first: the worker reads in order
 		s.begin(now, next, to, s.take(now, next, to))
 	}
 }
@@ -135,13 +157,15 @@ func (s *State) slotFor(now time.Time, sw *sweep) *worker {
 		return nil
 	}
 	return sw.request.room.first(func(w *worker) bool {
-		return !s.reserved[w] && s.mayTake(w, sw) && (s.offersBeside(now, sw, w) || len(w.running) == 0 && s.offers(now, sw, sw.waiting.alone, w))
+		return s.mayTake(w, sw) && (s.offersBeside(now, sw, w) || len(w.running) == 0 && s.offers(now, sw, sw.waiting.alone, w))
 	})
 }
 
 // mayTake reports whether nothing is against giving a trial of the sweep to a worker that has
 // a place for it.
-func (s *State) mayTake(w *worker, sw *sweep) bool { return !s.keptFrom(w, sw) && !s.doubts(sw, w) }
+func (s *State) mayTake(w *worker, sw *sweep) bool {
+	return !s.reserved[w] && !s.keptFrom(w, sw) && !s.doubts(sw, w)
+}
 
 // before orders sweeps of one priority that both could be served.
 func before(a, b *sweep) bool {

@@ -18,6 +18,9 @@ func (s *State) onStarted(now time.Time, e Started) {
 	}
 	if t.Started.IsZero() {
 		t.Started = past(now, e.Ago, t.Assigned)
+		if len(s.kept) > 0 {
+			s.settled = false // it may have been recalled for a slot that is kept for it
+		}
 		s.touch(sw)
 		s.dirtyTrials[t.TrialKey] = t
 	}

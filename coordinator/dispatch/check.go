@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -52,8 +53,11 @@ func (s *State) Check() error {
 		if w.connected && w.busy() > w.Slots {
 			bad("I2: worker %s runs %d trials in %d slots", id, w.busy(), w.Slots)
 		}
-		if w.connected && len(w.queue) > w.most()+w.excess {
-			bad("I2: worker %s queues %d trials, it said %d", id, len(w.queue), w.most())
+		if n := count(w.queue, (*queued).recallable); w.connected && n > w.most()+w.excess {
+			bad("I2: worker %s queues %d trials, it said %d", id, n, w.most())
+		}
+		if !slices.IsSortedFunc(w.queue, func(a, b *queued) int { return cmp.Compare(b.request.priority, a.request.priority) }) {
+			bad("I2: the queue of worker %s is not in the order of priorities", id)
 		}
 		if w.alone != nil && (len(w.running) != 1 || w.running[w.alone.TrialKey] != w.alone) {
 			bad("I9: %s is alone on worker %s beside %d others", w.alone.TrialKey, id, len(w.running)-1)
@@ -91,11 +95,10 @@ func (s *State) checkIndex(bad func(string, ...any)) {
 		}
 	}
 	running := func(w *worker) int { return len(w.running) }
-	queued := func(w *worker) int { return len(w.queue) }
 	asking, waiting := map[*request]int{}, map[*request]int{}
 	for id, sw := range s.sweeps {
 		asking[sw.request]++
-		if sw.request.needs != sw.policy.Needs || len(sw.request.requires) != len(sw.policy.Requires) {
+		if sw.request.needs != sw.policy.Needs || sw.request.priority != sw.policy.Priority || len(sw.request.requires) != len(sw.policy.Requires) {
 			bad("I10: sweep %s asks for %v, and is listed among those that ask for %v", id, sw.policy.Needs, sw.request.needs)
 		}
 	}
@@ -108,7 +111,12 @@ func (s *State) checkIndex(bad func(string, ...any)) {
 		could := func(w *worker) bool { return w.open() && w.Slots > 0 && r.try(w).could }
 		account("could run "+r.needs.String(), &r.suited, could, running)
 		account("have room for "+r.needs.String(), &r.room, func(w *worker) bool { return could(w) && w.hasRoom(r) }, running)
-		account("may queue "+r.needs.String(), &r.queue, func(w *worker) bool { return could(w) && w.mayQueue(r) }, queued)
+		account("may be given when one ends "+r.needs.String(), &r.short, func(w *worker) bool {
+			return could(w) && w.yields(r) && w.busy() >= w.Slots && !w.queues(r)
+		}, running)
+		account("may queue "+r.needs.String(), &r.queue, func(w *worker) bool { return could(w) && w.mayQueue(r) }, func(w *worker) int {
+			return count(w.queue, func(q *queued) bool { return q.request.priority >= r.priority })
+		})
 		if r.sweeps != asking[r] || r.queued != waiting[r] {
 			bad("I10: %d sweeps ask for %v, and %d of its trials are queued; counted were %d and %d", asking[r], r.needs, waiting[r], r.sweeps, r.queued)
 		}

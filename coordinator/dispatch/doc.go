@@ -28,8 +28,9 @@
 //
 //	I1  A trial has at most one live attempt, and it is on exactly one worker.
 //	I2  A worker runs no more trials than it has slots and queues no more than it
-//	    takes, and the requests of those that run fit into what it offers (unless it
-//	    came back smaller than it left).
+//	    takes (beside those that are recalled), in the order of their priorities; and
+//	    the requests of those that run fit into what it offers (unless it came back
+//	    smaller than it left).
 //	I3  The attempt number of a trial only grows; a report with another number, or
 //	    from another worker, changes nothing.
 //	I4  A trial in memory is pending or running; a running one has an attempt ≥ 1 and

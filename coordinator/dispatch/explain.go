@@ -213,7 +213,7 @@ func (s *State) explainWorkers(sw *sweep) []string {
 		case s.kept[w] == sw:
 			say("worker %s is kept for it until enough is free there: no trials of a lower priority begin on it", w.Name)
 		case s.keptFrom(w, sw):
-			say("worker %s is kept for sweep %s, which is of priority %d and fits nowhere yet", w.Name, s.kept[w].Name, s.kept[w].policy.Priority)
+			say("worker %s is kept for sweep %s, which is of priority %d", w.Name, s.kept[w].Name, s.kept[w].policy.Priority)
 		}
 		if s.reserved[w] {
 			say("worker %s is given nothing for now: a trial that ran out of memory waits until it is empty", w.Name)

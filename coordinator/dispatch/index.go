@@ -8,8 +8,8 @@ import (
 	"swath/sweeps"
 )
 
-// Which workers may be given a trial depends on what it asks for, and many sweeps ask for
-// the same. So for each request there is an account of the workers that have room for it,
+// Which workers may be given a trial depends on what it asks for, and on its priority. Many
+// sweeps agree in both. So for each request there is an account of the workers that have room for it,
 // kept as workers change: thousands that are busy, or that are idle and of no use for what is
 // ready, are not looked at.
 
@@ -23,23 +23,25 @@ type index struct {
 type request struct {
 	needs    sweeps.Resources
 	requires []sweeps.Requirement
+	priority int
 	sweeps   int // that ask for it
 	queued   int // trials that ask for it and wait on a worker for a slot
 	fits     map[*worker]fit
 
 	suited set // the workers that could run it once idle; those that run the fewest first
 	room   set // those that may be given a trial now; likewise
-	queue  set // those that may be given one beyond their slots; those that queue the fewest first
+	short  set // those whose slots are taken, that may be given one when a trial ends, and cannot queue it; likewise
+	queue  set // those that may be given one beyond their slots; those that queue the fewest before it first
 }
 
 // ask returns the request of a policy, for a sweep more.
 func (x *index) ask(pol Policy, workers []*worker) *request {
 	i := slices.IndexFunc(x.requests, func(r *request) bool {
-		return r.needs == pol.Needs && slices.EqualFunc(r.requires, pol.Requires, func(a, b sweeps.Requirement) bool { return a.String() == b.String() })
+		return r.needs == pol.Needs && r.priority == pol.Priority && slices.EqualFunc(r.requires, pol.Requires, func(a, b sweeps.Requirement) bool { return a.String() == b.String() })
 	})
 	if i < 0 {
 		i = len(x.requests)
-		r := &request{needs: pol.Needs, requires: pol.Requires, fits: map[*worker]fit{}}
+		r := &request{needs: pol.Needs, requires: pol.Requires, priority: pol.Priority, fits: map[*worker]fit{}}
 		x.requests = append(x.requests, r)
 		for _, w := range workers {
 			r.note(w)
@@ -65,9 +67,13 @@ func (x *index) note(w *worker) {
 }
 
 func (r *request) note(w *worker) {
-	r.suited.put(w, w.couldRun(r), len(w.running))
-	r.room.put(w, w.hasRoom(r), len(w.running))
-	r.queue.put(w, w.mayQueue(r), len(w.queue))
+	could := w.couldRun(r)
+	full := could && w.busy() >= w.Slots
+	queues := full && w.queues(r)
+	r.suited.put(w, could, len(w.running))
+	r.room.put(w, could && !full && w.hasRoom(r), len(w.running))
+	r.short.put(w, full && !queues && w.yields(r), len(w.running))
+	r.queue.put(w, queues && w.takesMore(r.priority), w.ahead(r.priority))
 }
 
 // drop takes out a worker that is let go.
@@ -75,6 +81,7 @@ func (x *index) drop(w *worker) {
 	for _, r := range x.requests {
 		r.suited.put(w, false, 0)
 		r.room.put(w, false, 0)
+		r.short.put(w, false, 0)
 		r.queue.put(w, false, 0)
 		delete(r.fits, w)
 	}

@@ -3,15 +3,20 @@ package dispatch
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	"swath/sweeps"
 )
 
-// A worker may hold a few trials more than it has slots: it starts them, in the order in
-// which they came, the moment a slot falls free, without asking. The dispatcher calls
-// those queued; they use nothing of the worker yet. When slots fall free elsewhere and
-// nothing else is left to fill them, queued trials are recalled.
+// A worker may hold a few trials more than it has slots: it starts them, those of the highest
+// priority first and of equal ones the first that came, the moment a slot falls free, without
+// asking. The dispatcher calls those queued; they use nothing of the worker yet. When slots
+// fall free elsewhere and nothing else of their priority is left to fill them, queued trials
+// are recalled; see rebalance.
+//
+// Trials of lower priorities are not in the way of a higher one: it is queued as if they were
+// not there, and if they have taken all places, one of them is recalled.
 //
 // How many is what the worker says, mostly one a slot. Trials that are over before another
 // one could arrive would leave its slots empty even so: a worker that takes bursts is given
@@ -56,17 +61,32 @@ func (w *worker) depth() int { return max(w.Prefetch, min(w.Burst, max(w.tempo.n
 // busy is how many of the worker's slots are taken.
 func (w *worker) busy() int { return len(w.running) - len(w.queue) }
 
-// takesMore reports whether the worker may be given trials beyond its slots, once those are
-// taken.
-func (w *worker) takesMore() bool {
-	return w.open() && w.alone == nil && len(w.queue) < w.depth()
+// ahead is how many of the queued trials begin before one of this priority that comes now.
+func (w *worker) ahead(priority int) int {
+	n := len(w.queue)
+	if n == 0 || w.queue[n-1].request.priority >= priority {
+		return n // as mostly
+	}
+	return sort.Search(n, func(i int) bool { return w.queue[i].request.priority < priority })
+}
+
+// takesMore reports whether the worker may be given trials of this priority beyond its slots,
+// once those are taken.
+func (w *worker) takesMore(priority int) bool {
+	return w.open() && w.alone == nil && w.ahead(priority) < w.depth()
 }
 
 // mayQueue reports whether the worker may be given a trial that asks for this beyond its
-// slots. Whichever of its trials ends first has to make room for it, or else what was queued
-// could start into resources that are not free.
+// slots.
 func (w *worker) mayQueue(r *request) bool {
-	if r.needs.WantsGPU() || !w.takesMore() || w.busy() < w.Slots || !w.couldRun(r) {
+	return w.takesMore(r.priority) && w.couldRun(r) && w.queues(r)
+}
+
+// queues reports whether a worker that could run it may, if it has a place for it. Whichever of the
+// worker's trials ends first has to make room, or else what was queued could start into resources
+// that are not free.
+func (w *worker) queues(r *request) bool {
+	if r.needs.WantsGPU() || w.busy() < w.Slots {
 		return false
 	}
 	for other := range w.of {
@@ -77,10 +97,28 @@ func (w *worker) mayQueue(r *request) bool {
 	return true
 }
 
-// enqueue puts a trial at the end of the queue.
+// enqueue puts a trial into the queue, behind those of its priority.
 func (w *worker) enqueue(t *sweeps.Trial, r *request) {
-	w.queue = append(w.queue, &queued{trial: t, request: r})
+	w.queue = slices.Insert(w.queue, w.ahead(r.priority), &queued{trial: t, request: r})
 	r.queued++
+}
+
+// makePlace recalls, where the places of the queue are taken, the trial of a lower priority that
+// would begin last, if there is one: another takes its place.
+func (s *State) makePlace(w *worker, priority int) {
+	lower := w.queue[w.ahead(priority):]
+	if len(lower) == 0 {
+		return
+	}
+	if count(w.queue, func(q *queued) bool { return !q.recalled }) < w.depth() {
+		return
+	}
+	for _, q := range slices.Backward(lower) {
+		if q.recallable() {
+			s.recall(q)
+			return
+		}
+	}
 }
 
 // dequeue takes a trial out of the queue, and reports whether it was in it.
@@ -129,7 +167,7 @@ func (s *State) requeue(w *worker) {
 			}
 			return 1
 		}
-		return a.Assigned.Compare(b.Assigned)
+		return cmp.Or(cmp.Compare(s.sweeps[b.Sweep].policy.Priority, s.sweeps[a.Sweep].policy.Priority), a.Assigned.Compare(b.Assigned))
 	})
 	for i, t := range trials {
 		r := s.sweeps[t.Sweep].request
@@ -148,79 +186,25 @@ func (s *State) queueFor(now time.Time, sw *sweep) *worker {
 		return nil
 	}
 	for {
-		w := sw.request.queue.first(func(w *worker) bool { return !s.reserved[w] && s.mayTake(w, sw) && s.offersBeside(now, sw, w) })
+		w := sw.request.queue.first(func(w *worker) bool { return s.mayTake(w, sw) && !s.pressed(w, sw) && s.offersBeside(now, sw, w) })
 		if w == nil {
 			return nil
 		}
 		w.tempo.roll(now, s.cfg.Backlog)
-		if w.takesMore() {
+		if w.takesMore(sw.policy.Priority) {
 			return w
 		}
 		s.index.note(w)
 	}
 }
 
-// rebalance recalls queued trials for slots that would stay free and that could run them:
-// those that would start last, of the workers with the most that could be recalled. One that
-// fits nowhere else would only come back to where it was.
-func (s *State) rebalance() {
-	free := 0
-	roomy := map[*worker]bool{} // that have the free slots
-	fits := map[*request]bool{} // a slot that is free
-	for _, r := range s.index.requests {
-		if r.queued == 0 {
-			continue
-		}
-		for _, m := range r.room.list {
-			if s.kept[m.w] != nil || s.reserved[m.w] {
-				continue
-			}
-			fits[r] = true
-			if !roomy[m.w] {
-				roomy[m.w] = true
-				free += m.w.Slots - m.w.busy()
-			}
+func count[T any](list []T, which func(T) bool) (n int) {
+	for _, x := range list {
+		if which(x) {
+			n++
 		}
 	}
-	if free == 0 {
-		return
-	}
-	type queue struct {
-		w    *worker
-		last []*queued // that could be recalled
-	}
-	var queues []queue
-	for _, m := range s.index.queues.list {
-		c := queue{w: m.w}
-		for _, q := range m.w.queue {
-			switch {
-			case q.recalled:
-				free-- // it is on its way
-			case m.w.connected && q.recallable() && fits[q.request]:
-				c.last = append(c.last, q)
-			}
-		}
-		if len(c.last) > 0 {
-			queues = append(queues, c)
-		}
-	}
-	if free <= 0 || len(queues) == 0 {
-		return
-	}
-	slices.SortFunc(queues, func(a, b queue) int {
-		return cmp.Or(cmp.Compare(len(b.last), len(a.last)), compare(a.w.ID, b.w.ID))
-	})
-	for n := len(queues[0].last); n > 0; n-- { // the longest are shortened to n - 1
-		for _, c := range queues {
-			if len(c.last) < n {
-				break
-			}
-			s.recall(c.last[n-1])
-			if free--; free == 0 {
-				return
-			}
-		}
-	}
+	return n
 }
 
 // recallable reports whether the trial is still to be asked back, and not known to have
@@ -233,20 +217,20 @@ func (s *State) recall(q *queued) {
 }
 
 // recallQueued recalls those of the trials queued on the worker that which picks.
-func (s *State) recallQueued(w *worker, which func(*sweeps.Trial) bool) {
+func (s *State) recallQueued(w *worker, which func(*queued) bool) {
 	for _, q := range w.queue {
-		if q.recallable() && which(q.trial) {
+		if q.recallable() && which(q) {
 			s.recall(q)
 		}
 	}
 }
 
-func anyTrial(*sweeps.Trial) bool { return true }
+func anyTrial(*queued) bool { return true }
 
 // recallSweep recalls what is queued of a sweep.
 func (s *State) recallSweep(sw *sweep) {
 	for _, w := range s.byID {
-		s.recallQueued(w, func(t *sweeps.Trial) bool { return t.Sweep == sw.ID })
+		s.recallQueued(w, func(q *queued) bool { return q.trial.Sweep == sw.ID })
 	}
 }
 

@@ -213,7 +213,7 @@ var inTheLab = requires(`labels.zone == "lab"`)
 
 func (s *sim) submit(id sweeps.SweepID) {
 	p := simPlan{n: s.rng.Int64N(40), excludeEvery: s.rng.Int64N(6), breakEvery: s.rng.Int64N(12)}
-	pol := Policy{Retries: s.rng.IntN(3), Priority: s.rng.IntN(2)}
+	pol := Policy{Retries: s.rng.IntN(3), Priority: s.rng.IntN(3)}
 	if s.rng.IntN(8) == 0 {
 		pol.TimeLimit = time.Duration(1+s.rng.IntN(200)) * time.Second
 	}

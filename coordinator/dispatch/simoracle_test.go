@@ -404,9 +404,9 @@ func (s *sim) checkAssigned(begun []Effect) {
 			s.failf("%v is handed to %s: its disk is full %v, the coordinator's %q", start.Ref, id, s.witness.held[id], s.halt)
 		case a.State != sweeps.SweepRunning:
 			s.failf("%v is handed out, and its sweep is %s", start.Ref, a.State)
-		case len(w.queue) > max(w.Prefetch, min(w.Burst, s.finishedOfLate(id))):
-			s.failf("%v is queued on %s as number %d, it said %d, or %d when they end in moments: %d did",
-				start.Ref, id, len(w.queue), w.Prefetch, w.Burst, s.finishedOfLate(id))
+		case s.before(w, a) > max(w.Prefetch, min(w.Burst, s.finishedOfLate(id))) && w.isQueued(t):
+			s.failf("%v is queued on %s as number %d of its priority or a higher one, it said %d, or %d when they end in moments: %d did",
+				start.Ref, id, s.before(w, a), w.Prefetch, w.Burst, s.finishedOfLate(id))
 		case s.rests[a.ID]:
 			s.failf("%v is handed out, and its sweep rests", start.Ref)
 		case t.NotBefore.After(s.now):
@@ -432,6 +432,8 @@ func (s *sim) checkAssigned(begun []Effect) {
 		running[a.ID]++
 	}
 	s.checkKept(begun)
+	s.checkKeptFor()
+	s.checkOvertaken(begun)
 	s.checkIdle()
 }
 
@@ -469,6 +471,9 @@ func (s *sim) checkKept(begun []Effect) {
 		if !s.couldGive(b) || highest >= b.policy.Priority {
 			continue // it, or a sweep like it, was served, and nothing can be said of the moment before
 		}
+		if slices.ContainsFunc(s.state.byID, func(w *worker) bool { return s.waitsForAnEnd(w, b) }) {
+			continue
+		}
 		suit, spoilt := 0, 0
 		for id, w := range s.state.workers {
 			if !w.couldRun(b.request) || s.refuses(b, w) {
@@ -485,25 +490,137 @@ func (s *sim) checkKept(begun []Effect) {
 	}
 }
 
-// blocked reports whether no worker has room for the sweep's trials, and one of a lower priority would
-// take what falls free.
-func (s *sim) blocked(sw *sweep) bool {
+// checkKeptFor checks that workers are kept from lower priorities for who has a use for that:
+// for a sweep that fits nowhere, or for a trial that was recalled for a slot there. And where a sweep
+// waits for an end, nothing of a lower priority is queued, as far as it has trials.
+func (s *sim) checkKeptFor() {
+	coming := map[int]int{} // trials that were recalled, by priority
 	for _, w := range s.state.workers {
-		if !s.refuses(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request)) {
-			return false
+		for _, q := range w.queue {
+			if q.recalled && w.connected && q.trial.Started.IsZero() {
+				coming[s.policy(q).Priority]++
+			}
 		}
 	}
-	return slices.ContainsFunc(s.state.order, func(other *sweep) bool { return other.policy.Priority < sw.policy.Priority })
+	for _, w := range s.state.byID {
+		sw := s.state.kept[w]
+		if sw == nil {
+			continue
+		}
+		p := sw.policy.Priority
+		if !slices.ContainsFunc(s.state.order, func(other *sweep) bool { return other.policy.Priority < p }) {
+			s.failf("%s is kept for %s, and there is nobody to keep it from", w.ID, sw.ID)
+		}
+		waits := s.couldGive(sw) && !slices.ContainsFunc(s.state.byID, func(w *worker) bool { return s.takes(w, sw) })
+		switch {
+		case waits || s.state.again:
+		case w.hasSlot() && coming[p] > 0:
+			coming[p]-- // it takes one of the slots, at least
+		default:
+			s.failf("%s is kept for %s, which has nothing for it, or a place elsewhere", w.ID, sw.ID)
+		}
+	}
+	for _, sw := range s.state.order {
+		if !s.couldGive(sw) {
+			continue
+		}
+		clear := 0
+		var missed []*worker
+		for _, w := range s.state.byID {
+			if !s.waitsForAnEnd(w, sw) {
+				continue
+			}
+			lower := func(q *queued) bool { return q.recallable() && s.policy(q).Priority < sw.policy.Priority }
+			if slices.ContainsFunc(w.queue, lower) && !s.refuses(sw, w) {
+				missed = append(missed, w)
+			} else {
+				clear++
+			}
+			if s.state.kept[w] == sw {
+				s.failf("%s is kept for %s, which fits there when a trial ends", w.ID, sw.ID)
+			}
+		}
+		due := count(sw.waiting.shared, func(t *waiter) bool { return !t.NotBefore.After(s.now) })
+		if sw.head != nil {
+			due++
+		}
+		if len(missed) > 0 && clear < due {
+			s.failf("%s has %d trials for %d workers, and %s, which will have room for one when another ends, begins others of a lower priority", sw.ID, due, clear, missed[0].ID)
+		}
+	}
+}
+
+// waitsForAnEnd reports whether the worker has room for a trial of the sweep as soon as another has
+// ended, and cannot have it before.
+func (s *sim) waitsForAnEnd(w *worker, sw *sweep) bool {
+	return w.couldRun(sw.request) && w.busy() >= w.Slots && !w.queues(sw.request) && w.yields(sw.request)
+}
+
+// policy is that of a queued trial's sweep.
+func (s *sim) policy(q *queued) Policy { return s.state.sweeps[q.trial.Sweep].policy }
+
+// takes reports whether the worker may be given a trial of the sweep now, be it into its queue:
+// what is queued of lower priorities is not in the way.
+func (s *sim) takes(w *worker, sw *sweep) bool {
+	if s.refuses(sw, w) || s.state.reserved[w] || s.state.keptFrom(w, sw) || !w.open() || w.alone != nil {
+		return false
+	}
+	pressed := slices.ContainsFunc(s.state.order, func(other *sweep) bool {
+		return other.policy.Priority > sw.policy.Priority && s.couldGive(other) && s.waitsForAnEnd(w, other)
+	})
+	return w.hasRoom(sw.request) || w.couldRun(sw.request) && w.queues(sw.request) && !pressed && s.before(w, sw) < w.depth()
+}
+
+// before is how many of the trials that are queued on a worker are not of a lower priority than the sweep.
+func (s *sim) before(w *worker, sw *sweep) int {
+	return count(w.queue, func(q *queued) bool { return s.policy(q).Priority >= sw.policy.Priority })
+}
+
+// checkOvertaken checks that nothing of a lower priority begins before what is ready of a higher one
+// and could have its place: not in a slot, while one that could begin there is queued elsewhere, and
+// not from a queue.
+func (s *sim) checkOvertaken(begun []Effect) {
+	for _, sw := range s.state.order {
+		for _, w := range s.state.byID {
+			if s.couldGive(sw) && s.takes(w, sw) {
+				s.failf("%s of priority %d has a trial for %s, and that is not given it", sw.ID, sw.policy.Priority, w.ID)
+			}
+		}
+	}
+	fresh := map[sweeps.AttemptRef]bool{} // there was no slot for those
+	for _, e := range begun {
+		if start, is := e.(Start); is {
+			fresh[start.Ref] = true
+		}
+	}
+	for _, e := range begun {
+		start, is := e.(Start)
+		if !is {
+			continue
+		}
+		a, w := s.state.sweeps[start.Ref.Sweep], s.state.workers[start.Worker]
+		if w.isQueued(a.running[start.Ref.Index]) {
+			continue
+		}
+		for _, other := range s.state.byID {
+			for _, q := range other.queue {
+				b := s.state.sweeps[q.trial.Sweep]
+				if other.connected && q.recallable() && !fresh[refOf(q.trial)] && b.policy.Priority > a.policy.Priority && s.state.handsOut(b) && !s.state.doubts(b, w) && covers(a, b) {
+					s.failf("%v begins on %s, and %v of a higher priority waits on %s", start.Ref, w.ID, q.trial.TrialKey, other.ID)
+				}
+			}
+		}
+	}
 }
 
 // fitsSomewhere reports whether a worker that is kept for none has a slot and all else for a trial of the sweep.
-func (s *sim) fitsSomewhere(id sweeps.SweepID) bool {
-	for _, w := range s.state.workers {
-		if s.state.kept[w] == nil && !s.state.reserved[w] && w.hasRoom(s.state.sweeps[id].request) {
-			return true
-		}
-	}
-	return false
+func (s *sim) fitsSomewhere(sw *sweep) bool {
+	return slices.ContainsFunc(s.state.byID, func(w *worker) bool { return s.hasUse(w, sw) })
+}
+
+// hasUse reports whether the worker, which is kept for none, has a slot and all else for a trial of the sweep.
+func (s *sim) hasUse(w *worker, sw *sweep) bool {
+	return s.state.kept[w] == nil && !s.state.reserved[w] && !s.state.doubts(sw, w) && w.hasRoom(sw.request)
 }
 
 func (s *sim) sim(id sweeps.WorkerID) *simWorker {
@@ -537,57 +654,42 @@ func (s *sim) refuses(sw *sweep, w *worker) bool {
 
 // checkIdle checks that no slot stays free for which there is a trial, wherever it waits.
 func (s *sim) checkIdle() {
-	kept := 0 // workers that may be kept free for a trial that wants to be alone, or for a sweep of high priority
+	kept := 0 // workers that may be kept free for a trial that wants to be alone
 	for _, sw := range s.state.order {
 		if sw.State == sweeps.SweepRunning && !s.rests[sw.ID] && sw.waiting.alone.due(s.now) {
 			kept++
 		}
-		if sw.State == sweeps.SweepRunning && !s.rests[sw.ID] && sw.startsBeside(s.now) && s.blocked(sw) {
-			kept++
-		}
 	}
-	if n := len(s.state.kept); n > kept && !s.state.again {
-		s.failf("%d workers are kept for sweeps that fit nowhere, of which there are %d at most", n, kept)
+	if n := len(s.state.reserved); n > kept && !s.state.again {
+		s.failf("%d workers are reserved for trials that want to be alone, of which there are %d", n, kept)
 	}
-	var idle []string
-	free, recalled, queued := 0, 0, 0
-	waits := map[*request]bool{} // for a slot of a worker, by what is asked for
-	for _, w := range s.state.workers {
-		for _, q := range w.queue {
-			waits[s.state.sweeps[q.trial.Sweep].request] = true
-		}
-	}
-	for id, w := range s.state.workers {
-		for _, q := range w.queue {
-			switch {
-			case q.recalled:
-				recalled++
-			case w.connected && q.trial.Started.IsZero() && s.fitsSomewhere(q.trial.Sweep):
-				queued++
+	for priority := range 3 {
+		free, recalled, queued := 0, 0, 0
+		var waits []*sweep
+		for _, w := range s.state.byID {
+			for _, q := range w.queue {
+				sw := s.state.sweeps[q.trial.Sweep]
+				if sw.policy.Priority != priority || !s.state.handsOut(sw) {
+					continue
+				}
+				waits = append(waits, sw)
+				switch {
+				case q.recalled:
+					recalled++
+				case q.trial.Losses > 0: // it may be here since what is free has just lost it
+				case w.connected && q.trial.Started.IsZero() && s.fitsSomewhere(sw):
+					queued++
+				}
 			}
 		}
-		if s.witness.up[id] == 0 || s.witness.draining[id] || w.aside != "" || s.witness.held[id] || w.alone != nil {
-			continue
-		}
-		for r := range waits {
-			if w.hasRoom(r) && s.state.kept[w] == nil && !s.state.reserved[w] {
+		for _, w := range s.state.byID {
+			if slices.ContainsFunc(waits, func(sw *sweep) bool { return s.hasUse(w, sw) }) {
 				free += w.Slots - w.busy()
-				break
 			}
 		}
-		i := slices.IndexFunc(s.state.order, func(sw *sweep) bool {
-			return s.couldGive(sw) && !s.refuses(sw, w) && (w.hasRoom(sw.request) || w.mayQueue(sw.request))
-		})
-		if i >= 0 {
-			idle = append(idle, fmt.Sprintf("worker %s has %d of %d slots taken and queues %d trials of %d, and sweep %s has one for it",
-				id, w.busy(), w.Slots, len(w.queue), w.depth(), s.state.order[i].ID))
+		if free > recalled && queued > 0 && !s.state.again {
+			s.failf("%d slots are free for priority %d, %d trials recalled for them, and %d are queued elsewhere", free, priority, recalled, queued)
 		}
-	}
-	if len(idle) > kept {
-		s.failf("%s", strings.Join(idle, "; "))
-	}
-	if free > recalled && queued > 0 {
-		s.failf("%d slots are free, %d trials recalled for them, and %d are queued elsewhere", free, recalled, queued)
 	}
 }
 

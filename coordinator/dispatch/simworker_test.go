@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -210,7 +211,8 @@ func (s *sim) receive(l letter) {
 	}
 }
 
-// startQueued starts what waits on the worker, first come first served, in its free slots.
+// startQueued starts what waits on the worker in its free slots, what is of the highest priority
+// first, and of equal ones first come first served.
 func (s *sim) startQueued(w *simWorker) {
 	for {
 		var next sweeps.AttemptRef
@@ -221,7 +223,7 @@ func (s *sim) startQueued(w *simWorker) {
 			case a.ended:
 			case !a.ends.IsZero():
 				busy++
-			case first == nil || a.came.Before(first.came) || a.came.Equal(first.came) && compareRefs(ref, next) < 0:
+			case first == nil || cmp.Or(cmp.Compare(s.priority(next), s.priority(ref)), a.came.Compare(first.came), compareRefs(ref, next)) < 0:
 				next, first = ref, a
 			}
 		}
@@ -242,6 +244,8 @@ func (s *sim) startQueued(w *simWorker) {
 		s.post(w, Started{w.ID, next, s.age()})
 	}
 }
+
+func (s *sim) priority(ref sweeps.AttemptRef) int { return s.subs[ref.Sweep].Policy.Priority }
 
 // age is how long ago something was, as workers say; their clocks are bad.
 func (s *sim) age() time.Duration {
@@ -323,6 +327,15 @@ func (s *sim) connect(w *simWorker) {
 		t := s.disk.trials[ref.TrialKey]
 		lost[ref] = shared && t != nil && t.State == sweeps.TrialPending && t.Attempt == ref.Attempt && t.Worker == w.ID &&
 			t.Outcome.Class == sweeps.ClassLost && !s.witness.ends[reported{ref, w.ID, sweeps.ClassLost}] && !t.Alone && !s.subs[ref.Sweep].Policy.Needs.WantsGPU()
+	}
+	var needs sweeps.Resources
+	for _, ref := range h.Attempts {
+		if t := s.disk.trials[ref.TrialKey]; lost[ref] || t != nil && t.State == sweeps.TrialRunning && t.Worker == w.ID {
+			needs = needs.Add(s.subs[ref.Sweep].Policy.Needs)
+		}
+	}
+	if !w.Total.Fits(needs) {
+		clear(lost) // the simulated worker does not mind what they ask for, as a real one does
 	}
 	known := map[sweeps.AttemptRef]bool{} // to have begun here
 	for _, t := range s.disk.trials {

@@ -20,9 +20,11 @@ type State struct {
 	workers map[sweeps.WorkerID]*worker
 	byID    []*worker // the same, by id
 	index   index     // which of them Assign looks at
-	// kept are the workers that are kept for a sweep; see keep. Those that are reserved are
-	// given nothing by the Assign at hand; see reserve.
+	// kept are the workers that are kept for a sweep, and pressing the sweeps that are next where
+	// a trial ends; see press. Those that are reserved are given nothing by the Assign at hand;
+	// see reserve.
 	kept     map[*worker]*sweep
+	pressing []pressing
 	reserved map[*worker]bool
 
 	// settled says that nothing happened since the last Assign that could make it hand
@@ -108,6 +110,26 @@ func (w *worker) hasSlot() bool { return w.open() && w.alone == nil && w.busy() 
 // couldRun reports whether the worker may be given a trial that asks for this, now or when it
 // is empty enough.
 func (w *worker) couldRun(r *request) bool { return w.open() && w.Slots > 0 && r.fit(w).could }
+
+// yields reports whether, on a worker that could run such a trial, one of those that are there
+// leaves room for it when it ends.
+func (w *worker) yields(r *request) bool {
+	if w.alone != nil {
+		return false
+	}
+	left := w.Total.Sub(w.used)
+	for other := range w.of {
+		if other.needs == r.needs {
+			return true
+		}
+		if left.Add(other.needs).Fits(r.needs) {
+			if _, ok := w.place(r.needs); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // hasRoom reports whether it may be given one now.
 func (w *worker) hasRoom(r *request) bool {

@@ -15,7 +15,7 @@ func (s *State) Step(now time.Time, ev Event) error {
 		s.ticked = now // the first turn
 	}
 	switch ev.(type) {
-	case Alive, Started, Checkpointed: // nothing becomes free by these, and nothing ready
+	case Alive, Started, Checkpointed: // nothing becomes free by these, and nothing ready; but see onStarted
 	default:
 		s.settled = false
 	}

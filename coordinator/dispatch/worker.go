@@ -96,7 +96,7 @@ func (s *State) onHello(now time.Time, e Hello) error {
 	w.excess = max(0, len(w.queue)-w.most())
 	s.holdBack(w, e.Hold)
 	// What had been recalled before may not have heard of it.
-	s.recallQueued(w, func(t *sweeps.Trial) bool { return w.aside != "" || s.sweeps[t.Sweep].State == sweeps.SweepPaused })
+	s.recallQueued(w, func(q *queued) bool { return w.aside != "" || s.sweeps[q.trial.Sweep].State == sweeps.SweepPaused })
 	return nil
 }
 

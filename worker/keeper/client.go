@@ -130,10 +130,9 @@ func (c *Client) greet(dec *gob.Decoder) (welcome, error) {
 func (c *Client) Gone() <-chan struct{} { return c.gone }
 
 // Start has the keeper start an attempt. The key names it; [Process.Begun] tells what came
-// of it. Where slots is not 0 and so many run already, the attempt waits in the keeper, and
-// is started the moment that one ends; that is for keepers that say [Client.Queues]. An error
-// that wraps [ErrGone] says that the keeper has died: another one may start the attempt.
-func (c *Client) Start(key string, record Record, cmd exec.Command, slots int) (*Process, error) {
+// of it, and turn when to do it. An error that wraps [ErrGone] says that the keeper has died:
+// another one may start the attempt.
+func (c *Client) Start(key string, record Record, cmd exec.Command, turn Turn) (*Process, error) {
 	p := newProcess(c, key, cmd.AttemptDir)
 	c.mu.Lock()
 	if c.over {
@@ -145,8 +144,8 @@ func (c *Client) Start(key string, record Record, cmd exec.Command, slots int) (
 	}
 	c.procs[key] = p
 	c.mu.Unlock()
-	m := c.with(request{Start: &start{key, record, cmd, slots}})
-	if slots > 0 {
+	m := c.with(request{Start: &start{key, record, cmd, turn.Slots, turn.Priority}})
+	if turn.Slots > 0 {
 		c.line.sendSoon(m, soon) // others run meanwhile
 		return p, nil
 	}

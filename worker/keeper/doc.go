@@ -17,7 +17,7 @@
 //     looked at when this package is initialised, so that whatever program links it can
 //     be its own keeper, tests included, and none has to know a verb for it: a program
 //     that did not would run all of itself instead, once for each trial.
-//   - Attempts may wait in the keeper for a slot, in order. It starts the next one the moment
+//   - Attempts may wait in the keeper for a slot, in the order of their priorities. It starts the next one the moment
 //     that one ends, without asking the agent, which is told of both together: short trials
 //     would otherwise spend more time on messages than on running. What waits can be called
 //     back, and dies with the agent's connection.

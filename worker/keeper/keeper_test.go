@@ -74,7 +74,7 @@ var record = Record{File: "record", Content: []byte("what the agent wrote")}
 
 func begin(t *testing.T, c *Client, key, script string) *Process {
 	t.Helper()
-	p, err := c.Start(key, record, shell(t, script), 0)
+	p, err := c.Start(key, record, shell(t, script), Turn{})
 	if err == nil {
 		err = p.Begun()
 	}
@@ -140,7 +140,7 @@ func TestWhatPackageExecSaysComesThrough(t *testing.T) {
 	}
 	cmd := shell(t, "true")
 	cmd.Path = filepath.Join(cmd.AttemptDir, "nothing")
-	p, err := c.Start("refused", record, cmd, 0)
+	p, err := c.Start("refused", record, cmd, Turn{})
 	if err == nil {
 		err = p.Begun()
 	}
@@ -360,7 +360,12 @@ func TestWhatIsNoKeeperIsNotTakenForOne(t *testing.T) {
 // wait has the keeper start an attempt in one of so many slots.
 func wait(t *testing.T, c *Client, key, script string, slots int) *Process {
 	t.Helper()
-	p, err := c.Start(key, record, shell(t, script), slots)
+	return waitTurn(t, c, key, script, Turn{Slots: slots})
+}
+
+func waitTurn(t *testing.T, c *Client, key, script string, turn Turn) *Process {
+	t.Helper()
+	p, err := c.Start(key, record, shell(t, script), turn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,6 +414,35 @@ func TestAttemptsWaitForASlot(t *testing.T) {
 	}
 	if got := read(t, order); got != "1\n2\n" {
 		t.Errorf("they ran in the order %q", got)
+	}
+}
+
+// Of those that wait the highest priority goes first, and of equal ones the first that came.
+func TestAttemptsTakeTurnsByPriority(t *testing.T) {
+	c := spawn(t, t.TempDir())
+	gate, order := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), "order")
+	all := []*Process{begin(t, c, "runs", "while [ ! -e "+gate+" ]; do sleep 0.01; done")}
+	for _, a := range []struct {
+		key      string
+		priority int
+	}{{"low", -1}, {"a", 0}, {"b", 0}, {"high", 10}, {"c", 0}, {"higher", 11}, {"high2", 10}} {
+		all = append(all, waitTurn(t, c, a.key, "echo "+a.key+" >> "+order, Turn{Slots: 1, Priority: a.priority}))
+	}
+	back := wait(t, c, "back", "echo back >> "+order, 1)
+	c.Recall("back")
+	if err := back.Begun(); !errors.Is(err, ErrBack) { // the keeper has read all of it
+		t.Errorf("what was given back: %v", err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		if o, _ := p.Wait(); !o.OK() {
+			t.Errorf("outcome %+v", o)
+		}
+	}
+	if got, want := read(t, order), "higher\nhigh\nhigh2\na\nb\nc\nlow\n"; got != want {
+		t.Errorf("they ran in the order %q, want %q", got, want)
 	}
 }
 

@@ -43,13 +43,17 @@ type greet struct {
 }
 
 type start struct {
-	Key     string
-	Record  Record
-	Command exec.Command
-	// Slots is how many may run with it: if they do already, it waits for its turn. Zero
-	// starts it at once.
-	Slots int
+	Key             string
+	Record          Record
+	Command         exec.Command
+	Slots, Priority int // the fields of its Turn
 }
+
+// Turn is when an attempt is started: at once, or where Slots is not 0 and so many run already,
+// the moment that one of them ends. Those that wait for that go by their priority, the highest
+// first, and of equal ones the first that came; keepers of earlier versions take them as they
+// came. It is for keepers that say [Client.Queues].
+type Turn struct{ Slots, Priority int }
 
 // Record is what the agent wants its successor to know of an attempt, and the file of the
 // attempt's directory in which it looks for that.

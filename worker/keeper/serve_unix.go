@@ -78,7 +78,7 @@ type keeper struct {
 	mu       sync.Mutex
 	kept     map[string]*kept
 	alive    int       // how many of them run, or are being started
-	waiting  []*kept   // those of them that wait for a slot, in order
+	waiting  []*kept   // those of them that wait for a slot, in the order of their turns
 	agent    *line     // nil if none is connected
 	lastSeen time.Time // the agent
 	lastExit time.Time // of an attempt
@@ -405,7 +405,11 @@ func (k *keeper) begin(a *kept) {
 	}
 	k.kept[a.start.Key] = a
 	if n := a.start.Slots; n > 0 && (len(k.waiting) > 0 || k.alive >= n) {
-		k.waiting = append(k.waiting, a)
+		i := slices.IndexFunc(k.waiting, func(other *kept) bool { return other.start.Priority < a.start.Priority })
+		if i < 0 {
+			i = len(k.waiting)
+		}
+		k.waiting = slices.Insert(k.waiting, i, a)
 		k.mu.Unlock()
 		return
 	}
