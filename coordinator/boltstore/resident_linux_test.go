@@ -23,7 +23,7 @@ func residentOf(t *testing.T, path string) (kib int) {
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
 		switch {
-		case len(fields) >= 6 && strings.Contains(fields[0], "-"):
+		case len(fields) >= 5 && strings.Contains(fields[0], "-"): // memory of no file has no sixth
 			inside = fields[len(fields)-1] == path
 		case inside && fields[0] == "Rss:":
 			n := 0
@@ -72,7 +72,7 @@ func TestResidentMemoryIsBounded(t *testing.T) {
 	}
 	// Without the bound all of it is. How much the last transactions brought back depends on
 	// how many neighbours the system reads with a page.
-	if got, all := residentOf(t, s.files[0].path), int(info.Size()>>10); got > all/2 {
+	if got, all := residentOf(t, s.files[0].path), int(info.Size()>>10); got > all/8 {
 		t.Errorf("%d kB of a file of %d kB are resident", got, all)
 	}
 }

@@ -17,10 +17,10 @@
 //     looked at when this package is initialised, so that whatever program links it can
 //     be its own keeper, tests included, and none has to know a verb for it: a program
 //     that did not would run all of itself instead, once for each trial.
-//   - Attempts may wait in the keeper for a slot, in the order of their priorities. It starts the next one the moment
-//     that one ends, without asking the agent, which is told of both together: short trials
-//     would otherwise spend more time on messages than on running. What waits can be called
-//     back, and dies with the agent's connection.
+//   - Attempts may wait in the keeper for a slot, in the order of their priorities. It starts
+//     the next one the moment that one ends, without asking the agent, which is told of both
+//     together: short trials would otherwise spend more time on messages than on running. What
+//     waits can be called back, and dies with the agent's connection.
 //   - Package exec does the work, in the keeper instead of the agent: time limits, grace,
 //     what is left behind, and the class of the end do not depend on an agent.
 //   - The keeper belongs to a session of its own. Signals of a terminal do not reach it;
