@@ -92,8 +92,6 @@ func TestReuse(t *testing.T) {
 	})
 }
 
-// A commit of results that are reused fails, before or after it was written: they are
-// recorded once.
 // Whether a metric is in a result depends on who read what the trial printed.
 func TestReuseTakesNoResultWithoutAMetricThatIsReadNow(t *testing.T) {
 	bubble(t, func(w *world) {
@@ -124,6 +122,8 @@ func TestReuseTakesNoResultWithoutAMetricThatIsReadNow(t *testing.T) {
 	})
 }
 
+// A commit of results that are reused fails, before or after it was written: they are
+// recorded once.
 func TestReuseWhileTheStoreFails(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.submit("s", 30, "")

@@ -91,8 +91,8 @@ type process interface {
 	Stop(class sweeps.Class, message string)
 	Kill()
 	Wait() (sweeps.Outcome, time.Time)
-	// Over reports whether Wait returns at once.
-	Over() bool
+	// Done is closed when Wait returns at once.
+	Done() <-chan struct{}
 	// Silent reports of one that has ended that it wrote nothing, and that nobody is left
 	// who could.
 	Silent() bool
@@ -285,14 +285,13 @@ func (at *attempt) run() sweeps.Outcome {
 	}
 	at.mu.Lock()
 	at.began, at.started = true, proc.Started()
-	over := proc.Over()
-	if !over {
+	select {
+	case <-proc.Done(): // its end is told at once, and tells that it began
+	default:
 		at.noting = time.AfterFunc(at.agent.times.settle, at.writeRecord)
-	}
-	at.mu.Unlock()
-	if !over { // else its end is told at once, and tells that it began
 		close(at.turn)
 	}
+	at.mu.Unlock()
 	outcome, ended := proc.Wait()
 	at.silent = proc.Silent()
 	at.endedAt(ended)

@@ -114,7 +114,7 @@ func (s *State) checkIndex(bad func(string, ...any)) {
 		account("may be given when one ends "+r.needs.String(), &r.short, func(w *worker) bool {
 			return could(w) && w.yields(r) && w.busy() >= w.Slots && !w.queues(r)
 		}, running)
-		account("may queue "+r.needs.String(), &r.queue, func(w *worker) bool { return could(w) && w.mayQueue(r) }, func(w *worker) int {
+		account("may queue "+r.needs.String(), &r.queue, func(w *worker) bool { return could(w) && w.takesMore(r.priority) && w.queues(r) }, func(w *worker) int {
 			return count(w.queue, func(q *queued) bool { return q.request.priority >= r.priority })
 		})
 		if r.sweeps != asking[r] || r.queued != waiting[r] {

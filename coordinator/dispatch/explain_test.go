@@ -8,16 +8,19 @@ import (
 	"swath/sweeps"
 )
 
+// stepAssign applies an event and hands out what can be.
+func stepAssign(t *testing.T, s *State, now time.Time, ev Event) {
+	t.Helper()
+	if err := s.Step(now, ev); err != nil {
+		t.Fatal(err)
+	}
+	s.Assign(now)
+}
+
 // What is said of a trial that has not begun, or of whose sweep nothing begins.
 func TestExplainsWhatHasNotBegun(t *testing.T) {
 	s, now := New(DefaultConfig()), time.Unix(1_700_000_000, 0)
-	step := func(ev Event) {
-		t.Helper()
-		if err := s.Step(now, ev); err != nil {
-			t.Fatal(err)
-		}
-		s.Assign(now)
-	}
+	step := func(ev Event) { t.Helper(); stepAssign(t, s, now, ev) }
 	explains := func(index int64, want string) {
 		t.Helper()
 		if why := strings.Join(s.Explain(now, sweeps.TrialKey{Sweep: "s", Index: index}), "\n"); !strings.Contains(why, want) || strings.Contains(why, ", \n") || strings.HasSuffix(why, ", ") {
@@ -95,13 +98,7 @@ func TestExplainsWhatIsNotFree(t *testing.T) {
 // cursor.
 func TestExplainsTheNextTrial(t *testing.T) {
 	s, now := New(DefaultConfig()), time.Unix(1_700_000_000, 0)
-	step := func(ev Event) {
-		t.Helper()
-		if err := s.Step(now, ev); err != nil {
-			t.Fatal(err)
-		}
-		s.Assign(now)
-	}
+	step := func(ev Event) { t.Helper(); stepAssign(t, s, now, ev) }
 	explains := func(want string) {
 		t.Helper()
 		if why := strings.Join(s.ExplainNext(now, "s"), "\n"); why != want {

@@ -76,12 +76,6 @@ func (w *worker) takesMore(priority int) bool {
 	return w.open() && w.alone == nil && w.ahead(priority) < w.depth()
 }
 
-// mayQueue reports whether the worker may be given a trial that asks for this beyond its
-// slots.
-func (w *worker) mayQueue(r *request) bool {
-	return w.takesMore(r.priority) && w.couldRun(r) && w.queues(r)
-}
-
 // queues reports whether a worker that could run it may, if it has a place for it. Whichever of the
 // worker's trials ends first has to make room, or else what was queued could start into resources
 // that are not free.

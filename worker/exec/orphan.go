@@ -51,8 +51,8 @@ func Unnote(dir string) { removeProcessFile(dir) }
 // reports whether there was anything. It kills at once: whoever calls it has given the
 // attempt up. It goes by the process file, and for attempts that have none yet, and for
 // processes that left their group, by the environment, which names the attempt's report
-// file. What it finds in a copy of an attempt's directory is left alone. Where the system cannot tell one process from a later one of the same number, it
-// does nothing.
+// file. What it finds in a copy of an attempt's directory is left alone. Where the system
+// cannot tell one process from a later one of the same number, it does nothing.
 func KillOrphan(attemptDir string) (bool, error) {
 	killed, err := killNoted(attemptDir)
 	return killDescendants(attemptDir) || killed, err

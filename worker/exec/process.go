@@ -221,16 +221,6 @@ func (p *Process) Note() string { return p.cmd.Note }
 // Done is closed when the attempt has ended, its group with it.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Over reports whether the attempt has ended, its group with it.
-func (p *Process) Over() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // Wait waits for the attempt's end and returns how it ended and when.
 func (p *Process) Wait() (outcome sweeps.Outcome, ended time.Time) {
 	<-p.done

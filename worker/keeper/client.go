@@ -348,15 +348,8 @@ func (p *Process) Wait() (sweeps.Outcome, time.Time) {
 	return p.outcome, p.ended
 }
 
-// Over reports whether its end is known.
-func (p *Process) Over() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
+// Done is closed when the attempt's end is known.
+func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Silent reports of an attempt that has ended what [exec.Process.Silent] does.
 func (p *Process) Silent() bool {
